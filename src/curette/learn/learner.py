@@ -1,0 +1,54 @@
+"""The contract between the loop and whatever learns: fit on labels, predict a stream, keep a model on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curette.learn.prediction import Prediction
+from curette.region import Region
+from curette.registry import Bound
+
+Labels = Mapping[Region, NDArray[Any]]
+"""Answers of an oracle on the prepared grid: integer class maps [*S] (segmentation) or 0-d arrays (classification)."""
+
+
+class Model(Protocol):
+    """A trained model, opaque to the loop. `members` is the number of independently trained networks it holds."""
+
+    @property
+    def members(self) -> int: ...
+
+
+class Learner(Protocol):
+    """Trains and predicts. Deterministic: the same labels and seed give the same model on the same machine."""
+
+    def fit(self, labels: Labels, *, seed: int, members: int = 1, start: Model | None = None) -> Model:
+        """Train `members` networks from scratch, or on from `start`; member 0 does not depend on `members`."""
+        ...
+
+    def predict(
+        self, model: Model, regions: Sequence[Region], passes: Bound, needs: frozenset[str], *, seed: int
+    ) -> Iterator[Prediction]:
+        """Yield predictions for `regions` in the given order, batch by batch, with the fields in `needs` filled."""
+        ...
+
+    def save(self, model: Model, path: Path) -> None:
+        """Write the model to `path` atomically."""
+        ...
+
+    def load(self, path: Path) -> Model:
+        """Read a model that `save` wrote. Raises `DataError` when the file is missing or truncated."""
+        ...
+
+
+class Images(Protocol):
+    """The images of a study on the prepared grid; labels are elsewhere, so that a learner cannot see them."""
+
+    def batch(self, regions: Sequence[Region]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+        """Images [B, channels, *S] of the regions, and where they are valid [B, *S] (None: everywhere)."""
+        ...

@@ -1,0 +1,42 @@
+"""What a model says about one batch of regions: the only thing a scorer sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from curette.region import Region
+
+Array = Any  # a NumPy array or a torch tensor: everything here is written against the array API
+
+NEEDS = frozenset({"mean", "member_entropy", "second_moment", "votes", "logits", "embedding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Accumulated output of all passes for B regions, C classes and spatial shape S (empty for classification).
+
+    mean            [B, C, *S] probabilities averaged over passes, float32
+    passes          number of passes T that were accumulated
+    valid           [B, *S] bool, False where the network's grid is padding or a pass could not see; None: all valid
+    member_entropy  [B, *S] mean over passes of the entropy of each pass, nats
+    second_moment   [B, C, *S] mean over passes of the squared probabilities
+    votes           [B, C, *S] share of passes whose arg max is the class
+    logits          [B, C, *S] logits averaged over passes
+    embedding       [B, d] features of the deepest encoder level averaged over space and passes
+    extra           outputs of companions, by name
+
+    Only `mean` is always there; the other fields are None unless a component of the study said it needs them.
+    """
+
+    regions: Sequence[Region]
+    mean: Array
+    passes: int = 1
+    valid: Array | None = None
+    member_entropy: Array | None = None
+    second_moment: Array | None = None
+    votes: Array | None = None
+    logits: Array | None = None
+    embedding: Array | None = None
+    extra: dict[str, Array] = field(default_factory=dict)

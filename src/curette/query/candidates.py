@@ -1,0 +1,70 @@
+"""What can be picked, and what is labelled already: plain arrays, one entry a region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curette.errors import ContractError
+from curette.region import Region
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The pool of one query: N regions with score (higher = wanted), patient, predicted class, cost and features.
+
+    regions    N distinct regions
+    score      float32 [N]; may hold non-finite values, which selectors see as -inf
+    patient    int32 [N], an arbitrary number per patient
+    predicted  int32 [N], class index predicted for the region (segmentation: the most frequent foreground class, or 0)
+    cost       float32 [N], annotation cost; 1 unless a cost model says otherwise
+    embedding  float32 [N, d], possibly memory-mapped, or None when no part of the strategy needs features
+    """
+
+    regions: Sequence[Region]
+    score: NDArray[np.float32]
+    patient: NDArray[np.int32]
+    predicted: NDArray[np.int32]
+    cost: NDArray[np.float32]
+    embedding: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.regions)
+        for name in ("score", "patient", "predicted", "cost", "embedding"):
+            column = getattr(self, name)
+            if column is not None and len(column) != n:
+                raise ContractError(f"Candidates: {len(column)} values in '{name}' for {n} regions.")
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """Positions of the regions in region order: the tie-break, and the order selectors see."""
+        return np.fromiter(
+            sorted(range(len(self.regions)), key=self.regions.__getitem__), dtype=np.int64, count=len(self.regions)
+        )
+
+    def take(self, positions: NDArray[Any]) -> Candidates:
+        """The candidates at `positions`, in that order."""
+        chosen = [self.regions[i] for i in positions]
+        columns = {n: getattr(self, n)[positions] for n in ("score", "patient", "predicted", "cost")}
+        embedding = None if self.embedding is None else self.embedding[positions]
+        return replace(self, regions=chosen, embedding=embedding, **columns)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The labelled set as selectors see it: M regions, their patients, and features [M, d] from the same model."""
+
+    regions: Sequence[Region] = ()
+    patient: NDArray[np.int32] | None = None
+    embedding: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.regions)

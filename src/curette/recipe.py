@@ -1,0 +1,183 @@
+"""A study file: which data, how to train, what to query, with which strategies and seeds.
+
+Every field of these models is a setting a user may write in ``STUDY.toml``; the docs list them from here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from curette.errors import SettingError, nearest
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Section):
+    """Where the images come from and what one unit of annotation is."""
+
+    dataset: str = Field(description="a name from `curette datasets`: msd, medmnist, folder, phantom …")
+    root: Path | None = Field(None, description="folder or file of the data; relative to the study file")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the data set, see `curette datasets`")
+    unit: Literal["image", "slice"] = Field("image", description="what is annotated at once")
+    axis: Literal["x", "y", "z"] = Field("z", description="array axis (canonical orientation) slices are cut along")
+    skip_bad: bool = Field(False, description="go on without files the integrity check names")
+
+
+class Split(_Section):
+    """Patients for the pool, for validation and for the test, as counts or as shares that sum to at most 1."""
+
+    train: float = Field(0.7, gt=0)
+    val: float = Field(0.0, ge=0)
+    test: float = Field(0.3, gt=0)
+    seed: int = 0
+    given: bool = Field(True, description="keep the split a data set brings along, where it has one")
+
+
+class Prepare(_Section):
+    """Preprocessing, done once into a memory-mapped cache."""
+
+    percentiles: tuple[float, float] = Field((1.0, 99.0), description="of each case, scaled to 0 and 1")
+    spacing: tuple[float, ...] | None = Field(None, description="mm per voxel after resampling; none keeps the grid")
+    size: tuple[int, ...] | None = Field(
+        None, description="in-plane size of the prepared units; none: the largest of the data, rounded up to 16"
+    )
+    fit: Literal["pad", "resize"] = Field("pad", description="centre pad/crop keeps spacing; resize stretches")
+    cache: Path | None = Field(None, description="folder of the caches; default ~/.cache/curette or CURETTE_CACHE")
+
+
+class Augment(_Section):
+    """Random changes of a training batch, each sample its own draw; 0 switches one off."""
+
+    rotate: float = Field(15.0, ge=0, description="largest angle, degrees")
+    scale: float = Field(0.1, ge=0, lt=1, description="largest relative change of size")
+    shift: float = Field(0.05, ge=0, lt=1, description="largest shift, share of the image")
+    flip: tuple[Literal["x", "y", "z"], ...] = Field((), description="axes that may be mirrored")
+    brightness: float = Field(0.1, ge=0)
+    contrast: float = Field(0.1, ge=0)
+    gamma: float = Field(0.2, ge=0, description="largest |ln gamma|")
+    noise: float = Field(0.02, ge=0, description="standard deviation")
+
+
+class Train(_Section):
+    """Network and training. Fixed steps, so that every cycle gets the same effort."""
+
+    model: str = Field("unet", description="a name from `curette models`")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the network, see `curette models`")
+    steps: int = Field(800, ge=1)
+    batch: int = Field(8, ge=1)
+    lr: float = Field(3e-3, gt=0, description="peak learning rate of AdamW")
+    weight_decay: float = Field(1e-4, ge=0)
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
+    clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")
+    dice: float = Field(0.5, ge=0, le=1, description="share of the Dice loss; the rest is cross-entropy")
+    start: Literal["scratch", "finetune"] = Field("scratch", description="each cycle from new or from the last weights")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    device: str = Field("auto", description="auto, cpu, cuda")
+    augment: Augment = Augment()
+
+
+class Query(_Section):
+    """How much is annotated, when."""
+
+    initial: int = Field(10, ge=1, description="units labelled before the first training, the same for all strategies")
+    budget: int = Field(10, ge=0, description="units per query")
+    cycles: int = Field(5, ge=1, description="trainings; there are cycles - 1 queries")
+    batch: int = Field(64, ge=1, description="units per forward pass in a sweep")
+
+
+class Study(_Section):
+    """A comparison of strategies over seeds on one data set."""
+
+    name: str = "study"
+    strategies: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+    data: Data
+    split: Split = Split()
+    prepare: Prepare = Prepare()
+    train: Train = Train()
+    query: Query = Query()
+    metrics: tuple[str, ...] = Field((), description="names from the docs; empty: all that fit the task")
+    gallery: bool = Field(True, description="keep small pictures of every pick for the report")
+
+    @field_validator("seeds", "strategies")
+    @classmethod
+    def _distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(values)) != len(values):
+            raise ValueError(f"the same value twice: {values}")
+        return values
+
+    @model_validator(mode="after")
+    def _split_is_one_kind(self) -> Study:
+        parts = (self.split.train, self.split.val, self.split.test)
+        shares = [p for p in parts if 0 < p < 1]
+        if shares and any(p >= 1 for p in parts):
+            raise ValueError("split: give counts of patients or shares below 1, not both")
+        if shares and sum(parts) > 1 + 1e-9:
+            raise ValueError(f"split: the shares sum to {sum(parts):g}, more than 1")
+        return self
+
+    def digest(self) -> str:
+        """Hash of everything that decides results (not of names, folders, gallery or the list of seeds and strategies)."""
+        kept = self.model_dump(mode="json", exclude={"name": True, "gallery": True, "seeds": True, "strategies": True,
+                                                     "prepare": {"cache"}, "data": {"root"}})
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load_study(path: Path, **changes: Any) -> Study:
+    """Read a study file; relative paths in it are relative to it. `changes` replace top-level fields.
+
+    Raises `SettingError` naming the file and the setting, with the nearest known setting for a misspelt one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = tomlkit.parse(text).unwrap()
+    except FileNotFoundError:
+        raise SettingError(f"There is no study file {path}. Write one, or start from examples/.") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingError(f"{path} cannot be read: {problem}.") from None
+    except tomlkit.exceptions.ParseError as problem:
+        raise SettingError(f"{path} is not valid TOML: {problem}.") from None
+    study = parse_study(raw | changes, str(path))
+    return study.model_copy(
+        update={
+            "data": study.data.model_copy(update={"root": _beside(path, study.data.root)}),
+            "prepare": study.prepare.model_copy(update={"cache": _beside(path, study.prepare.cache)}),
+        }
+    )
+
+
+def parse_study(raw: Mapping[str, Any], source: str = "study") -> Study:
+    """Check a mapping against the study model. Raises one `SettingError` that lists every wrong setting."""
+    try:
+        return Study.model_validate(raw)
+    except ValidationError as problem:
+        lines = [_explain(error) for error in problem.errors()]
+        raise SettingError(f"{source}: " + "; ".join(lines) + ".") from None
+
+
+def dump_study(study: Study) -> str:
+    """Write a study as TOML, every setting spelt out; `parse_study` reads it back equal."""
+    return tomlkit.dumps(study.model_dump(mode="json", exclude_none=True))
+
+
+def _beside(file: Path, path: Path | None) -> Path | None:
+    return None if path is None else (file.parent / path.expanduser()).resolve()
+
+
+def _explain(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        model: Any = Study
+        for part in error["loc"][:-1]:
+            model = model.model_fields[part].annotation
+        return f"there is no setting '{where}'.{nearest(str(error['loc'][-1]), model.model_fields)}".rstrip(".")
+    return f"setting '{where}': {error['msg']}" if where else str(error["msg"]).removeprefix("Value error, ")
