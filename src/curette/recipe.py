@@ -26,9 +26,13 @@ class Data(_Section):
 
     dataset: str = Field(description="a name from `curette datasets`: msd, medmnist, folder, phantom …")
     root: Path | None = Field(None, description="folder or file of the data; relative to the study file")
-    options: dict[str, Any] = Field(default_factory=dict, description="options of the data set, see `curette datasets`")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="options of the data set, see `curette datasets`"
+    )
     unit: Literal["image", "slice"] = Field("image", description="what is annotated at once")
-    axis: Literal["x", "y", "z"] = Field("z", description="array axis (canonical orientation) slices are cut along")
+    axis: Literal["x", "y", "z"] = Field(
+        "z", description="array axis (canonical orientation) slices are cut along"
+    )
     skip_bad: bool = Field(False, description="go on without files the integrity check names")
 
 
@@ -46,12 +50,19 @@ class Prepare(_Section):
     """Preprocessing, done once into a memory-mapped cache."""
 
     percentiles: tuple[float, float] = Field((1.0, 99.0), description="of each case, scaled to 0 and 1")
-    spacing: tuple[float, ...] | None = Field(None, description="mm per voxel after resampling; none keeps the grid")
-    size: tuple[int, ...] | None = Field(
-        None, description="in-plane size of the prepared units; none: the largest of the data, rounded up to 16"
+    spacing: tuple[float, ...] | None = Field(
+        None, description="mm per voxel after resampling; none keeps the grid"
     )
-    fit: Literal["pad", "resize"] = Field("pad", description="centre pad/crop keeps spacing; resize stretches")
-    cache: Path | None = Field(None, description="folder of the caches; default ~/.cache/curette or CURETTE_CACHE")
+    size: tuple[int, ...] | None = Field(
+        None,
+        description="in-plane size of the prepared units; none: the largest of the data, rounded up to 16",
+    )
+    fit: Literal["pad", "resize"] = Field(
+        "pad", description="centre pad/crop keeps spacing; resize stretches"
+    )
+    cache: Path | None = Field(
+        None, description="folder of the caches; default ~/.cache/curette or CURETTE_CACHE"
+    )
 
 
 class Augment(_Section):
@@ -71,7 +82,9 @@ class Train(_Section):
     """Network and training. Fixed steps, so that every cycle gets the same effort."""
 
     model: str = Field("unet", description="a name from `curette models`")
-    options: dict[str, Any] = Field(default_factory=dict, description="options of the network, see `curette models`")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="options of the network, see `curette models`"
+    )
     steps: int = Field(800, ge=1)
     batch: int = Field(8, ge=1)
     lr: float = Field(3e-3, gt=0, description="peak learning rate of AdamW")
@@ -79,7 +92,9 @@ class Train(_Section):
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")
     dice: float = Field(0.5, ge=0, le=1, description="share of the Dice loss; the rest is cross-entropy")
-    start: Literal["scratch", "finetune"] = Field("scratch", description="each cycle from new or from the last weights")
+    start: Literal["scratch", "finetune"] = Field(
+        "scratch", description="each cycle from new or from the last weights"
+    )
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     device: str = Field("auto", description="auto, cpu, cuda")
     augment: Augment = Augment()
@@ -88,7 +103,9 @@ class Train(_Section):
 class Query(_Section):
     """How much is annotated, when."""
 
-    initial: int = Field(10, ge=1, description="units labelled before the first training, the same for all strategies")
+    initial: int = Field(
+        10, ge=1, description="units labelled before the first training, the same for all strategies"
+    )
     budget: int = Field(10, ge=0, description="units per query")
     cycles: int = Field(5, ge=1, description="trainings; there are cycles - 1 queries")
     batch: int = Field(64, ge=1, description="units per forward pass in a sweep")
@@ -127,8 +144,17 @@ class Study(_Section):
 
     def digest(self) -> str:
         """Hash of everything that decides results (not of names, folders, gallery or the list of seeds and strategies)."""
-        kept = self.model_dump(mode="json", exclude={"name": True, "gallery": True, "seeds": True, "strategies": True,
-                                                     "prepare": {"cache"}, "data": {"root"}})
+        kept = self.model_dump(
+            mode="json",
+            exclude={
+                "name": True,
+                "gallery": True,
+                "seeds": True,
+                "strategies": True,
+                "prepare": {"cache"},
+                "data": {"root"},
+            },
+        )
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -179,5 +205,7 @@ def _explain(error: Any) -> str:
         model: Any = Study
         for part in error["loc"][:-1]:
             model = model.model_fields[part].annotation
-        return f"there is no setting '{where}'.{nearest(str(error['loc'][-1]), model.model_fields)}".rstrip(".")
+        return f"there is no setting '{where}'.{nearest(str(error['loc'][-1]), model.model_fields)}".rstrip(
+            "."
+        )
     return f"setting '{where}': {error['msg']}" if where else str(error["msg"]).removeprefix("Value error, ")

@@ -30,7 +30,9 @@ class Region:
         if not self.case or "@" in self.case:
             raise SettingError(f"A case id must not be empty or contain '@': {self.case!r}. Rename the case.")
         if (self.axis < 0) != (self.index < 0) or self.axis >= len(AXES):
-            raise SettingError(f"Region of case '{self.case}': axis {self.axis} with index {self.index} is no slice.")
+            raise SettingError(
+                f"Region of case '{self.case}': axis {self.axis} with index {self.index} is no slice."
+            )
         if self.box and self.axis >= 0:
             raise SettingError(f"Region of case '{self.case}' is a slice or a box, not both.")
         if any(not 0 <= start < stop for start, stop in self.box):

@@ -146,7 +146,9 @@ class Bound:
 
     def __eq__(self, other: object) -> bool:
         return (
-            isinstance(other, Bound) and self.component.kind == other.component.kind and str(self) == str(other)
+            isinstance(other, Bound)
+            and self.component.kind == other.component.kind
+            and str(self) == str(other)
         )
 
 
@@ -183,7 +185,9 @@ def bind(kind: str, name: str, *args: Any, **options: Any) -> Bound:
                 f"{kind} '{name}' has no option '{key}'.{nearest(key, keywords)} It takes {_count(keywords)}."
             )
         options[key] = _fit(kind, name, key, value, component.options[key].default)
-    missing = [k for k in keywords if k not in options and component.options[k].default is inspect.Parameter.empty]
+    missing = [
+        k for k in keywords if k not in options and component.options[k].default is inspect.Parameter.empty
+    ]
     if missing:
         raise SettingError(f"{kind} '{name}' needs a value for '{missing[0]}'.")
     ordered = {key: options[key] for key in keywords if key in options}
