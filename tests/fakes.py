@@ -1,0 +1,217 @@
+"""Stand-ins for data and learner: small, deterministic, NumPy only, and true to the contracts.
+
+`FakeImages` is a prepared data set made from a seed; `FakeLearner` learns the mean intensity of each class and calls a
+pixel after the nearest one. More labels give better means, so learning curves rise and strategies differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curette.errors import DataError
+from curette.learn.prediction import Prediction
+from curette.region import Region
+from curette.registry import Bound
+from curette.task import Task
+
+SEGMENTATION = Task(kind="segmentation", dims=2, classes={"background": 0, "body": 1, "core": 2})
+CLASSIFICATION = Task(kind="classification", dims=2, classes={"healthy": 0, "ill": 1, "worse": 2})
+PASSES = {"single": 1, "flips": 4, "dropout": 10, "ensemble": 5}
+
+
+class FakeImages:
+    """Prepared images of `patients` volumes of `depth` slices (segmentation) or as many images (classification).
+
+    A body of one intensity holds a core of another; noise and the core's size differ from patient to patient. Has all
+    that `curette.data.prepare.Prepared` promises. Case ids are ``p00``, ``p01`` …; every case is its own patient.
+    """
+
+    def __init__(
+        self, task: Task = SEGMENTATION, *, patients: int = 6, depth: int = 8, side: int = 16, seed: int = 0
+    ) -> None:
+        self.task = task
+        self.size = (side, side)
+        self.channels = 1
+        self.digest = hashlib.sha256(repr((task.kind, patients, depth, side, seed)).encode()).hexdigest()[:16]
+        self.case_ids = tuple(f"p{i:02d}" for i in range(patients))
+        self._depth = depth if task.kind == "segmentation" else 0
+        made = [_volume(task, depth, side, seed * 1000 + i) for i in range(patients)]
+        self._image = {c: image for c, (image, _) in zip(self.case_ids, made, strict=True)}
+        self._truth = {c: truth for c, (_, truth) in zip(self.case_ids, made, strict=True)}
+
+    def regions(self, case_ids: Sequence[str]) -> list[Region]:
+        if self.task.kind == "classification":
+            return [Region(c) for c in sorted(case_ids)]
+        return [Region(c, 2, z) for c in sorted(case_ids) for z in range(self._depth)]
+
+    def batch(self, regions: Sequence[Region]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+        return np.stack([self._cut(self._image, r) for r in regions])[:, None].astype(np.float32), None
+
+    def labels(self, regions: Sequence[Region]) -> dict[Region, NDArray[Any]]:
+        return {r: np.array(self._cut(self._truth, r), dtype=np.uint8) for r in regions}
+
+    def has_label(self, case_id: str) -> bool:
+        return case_id in self._truth
+
+    def patient(self, case_id: str) -> str:
+        return f"patient-{case_id}"
+
+    def restore(self, case_id: str, stack: NDArray[Any]) -> NDArray[Any]:
+        return np.moveaxis(stack, 0, -1) if self._depth else stack[0]
+
+    def truth(self, case_id: str) -> Any:
+        truth = self._truth[case_id]
+        return truth if self._depth else int(truth)
+
+    def spacing(self, case_id: str) -> tuple[float, ...]:
+        return (1.0, 1.0, 1.0) if self._depth else (1.0, 1.0)
+
+    def _cut(self, arrays: Mapping[str, NDArray[Any]], region: Region) -> NDArray[Any]:
+        array = arrays[region.case]
+        return array if region.axis < 0 else np.take(array, region.index, axis=region.axis)
+
+
+def _volume(task: Task, depth: int, side: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    rng = np.random.default_rng(seed)
+    if task.kind == "classification":
+        target = seed % len(task.classes)
+        image = rng.normal(target / len(task.classes), 0.3, (side, side))
+        return image.astype(np.float32), np.array(target, dtype=np.uint8)
+    x, y, z = np.meshgrid(np.arange(side), np.arange(side), np.arange(depth), indexing="ij")
+    height = np.abs(z - (depth - 1) / 2) / (depth / 2)
+    distance = np.hypot(x - side / 2, y - side / 2) / side
+    truth = np.zeros((side, side, depth), np.uint8)
+    truth[distance < 0.4 * (1 - 0.6 * height)] = 1
+    core = rng.uniform(0.15, 0.25)
+    for c in range(2, len(task.classes)):
+        truth[distance < core * (1 - height) / (c - 1)] = c
+    image = truth / (len(task.classes) - 1) + rng.normal(0, rng.uniform(0.1, 0.3), truth.shape)
+    return image.astype(np.float32), truth
+
+
+@dataclass(frozen=True)
+class FakeModel:
+    """One row of class means per member."""
+
+    means: tuple[tuple[float, ...], ...]
+    sharpness: float = 8.0
+
+    @property
+    def members(self) -> int:
+        return len(self.means)
+
+
+class FakeLearner:
+    """Implements `curette.learn.learner.Learner` over anything that has `batch`; knows the passes in `PASSES`.
+
+    `fits` and `sweeps` count what it was asked to do. Dropout and ensemble members differ by seeded shifts of the
+    means, flips by a term that depends on the position; nothing depends on the batch size.
+    """
+
+    def __init__(self, task: Task, images: Any, batch: int = 8) -> None:
+        self.task, self.images, self.size = task, images, batch
+        self.fits = self.sweeps = 0
+
+    def fit(
+        self,
+        labels: Mapping[Region, NDArray[Any]],
+        *,
+        seed: int,
+        members: int = 1,
+        start: FakeModel | None = None,
+    ) -> FakeModel:
+        self.fits += 1
+        regions = sorted(labels)
+        x = np.concatenate([self._pixels(r, labels[r].size) for r in regions])
+        y = np.concatenate([labels[r].ravel() for r in regions])
+        classes = len(self.task.classes)
+        guess = np.linspace(0, 1, classes)
+        rows = []
+        for member in range(members):
+            noise = np.random.default_rng([seed, member]).normal(0, 0.3 / np.sqrt(len(regions)), classes)
+            means = [float(x[y == c].mean()) if (y == c).any() else float(guess[c]) for c in range(classes)]
+            rows.append(tuple(float(v) for v in np.add(means, noise)))
+        return FakeModel(tuple(rows))
+
+    def predict(
+        self,
+        model: FakeModel,
+        regions: Sequence[Region],
+        passes: Bound,
+        needs: frozenset[str],
+        *,
+        seed: int,
+    ) -> Iterator[Prediction]:
+        self.sweeps += 1
+        for start in range(0, len(regions), self.size):
+            chunk = list(regions[start : start + self.size])
+            image, valid = self.images.batch(chunk)
+            logits = np.stack(list(self._members(model, image, chunk, passes, seed)))
+            yield _accumulate(chunk, image, valid, logits, needs)
+
+    def save(self, model: FakeModel, path: Path) -> None:
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({"means": model.means, "sharpness": model.sharpness}))
+        os.replace(part, path)
+
+    def load(self, path: Path) -> FakeModel:
+        try:
+            kept = json.loads(path.read_text())
+        except (OSError, ValueError) as problem:
+            raise DataError(f"The model {path} cannot be read: {problem}. Train it again.") from None
+        return FakeModel(tuple(map(tuple, kept["means"])), kept["sharpness"])
+
+    def _pixels(self, region: Region, count: int) -> NDArray[np.float64]:
+        image = self.images.batch([region])[0][0, 0].astype(np.float64)
+        return image.ravel() if count > 1 else image.mean(keepdims=True).ravel()
+
+    def _members(
+        self, model: FakeModel, image: NDArray[Any], regions: list[Region], passes: Bound, seed: int
+    ) -> Iterator[NDArray[np.float64]]:
+        count = int(passes.settings.get("n", PASSES[passes.name])) if passes.name != "single" else 1
+        x = image[:, 0].astype(np.float64)
+        if self.task.kind == "classification":
+            x = x.mean(axis=(1, 2))
+        slope = np.linspace(0, 0.1, x.shape[-1]) if x.ndim > 1 else np.full(1, 0.05)
+        for t in range(count):
+            row = np.array(model.means[t if passes.name == "ensemble" else 0])
+            shift = np.zeros((len(regions), len(row)))
+            if passes.name == "dropout":
+                seeds = [
+                    int.from_bytes(hashlib.sha256(f"{r}|{seed}|{t}".encode()).digest()[:4]) for r in regions
+                ]
+                shift = np.stack([np.random.default_rng(s).normal(0, 0.05, len(row)) for s in seeds])
+            tilt = slope if passes.name == "flips" and t % 2 else 0.0
+            centres = (row + shift).reshape(len(regions), -1, *[1] * (x.ndim - 1))
+            yield -model.sharpness * (x[:, None] + tilt - centres) ** 2
+
+
+def _accumulate(
+    regions: list[Region],
+    image: NDArray[Any],
+    valid: NDArray[np.bool_] | None,
+    logits: NDArray[np.float64],
+    needs: frozenset[str],
+) -> Prediction:
+    p = np.exp(logits - logits.max(axis=2, keepdims=True))
+    p /= p.sum(axis=2, keepdims=True)
+    entropy = -(p * np.log(np.maximum(p, 1e-30))).sum(axis=2)
+    flat = image.reshape(len(regions), -1)
+    fields = {
+        "member_entropy": entropy.mean(axis=0),
+        "second_moment": (p**2).mean(axis=0),
+        "votes": np.moveaxis(np.eye(p.shape[2])[p.argmax(axis=2)], -1, 2).mean(axis=0),
+        "logits": logits.mean(axis=0),
+        "embedding": np.stack([flat.mean(1), flat.std(1), flat.min(1), flat.max(1)], axis=1),
+    }
+    wanted = {k: v.astype(np.float32) for k, v in fields.items() if k in needs}
+    return Prediction(regions, p.mean(axis=0).astype(np.float32), len(logits), valid, **wanted)
