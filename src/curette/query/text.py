@@ -1,0 +1,177 @@
+"""The grammar of strategy texts: ``single > entropy > unit > stochastic_batches(groups=50)``.
+
+    strategy = call { ">" call }
+    call     = word [ "(" [ argument { "," argument } ] ")" ]
+    argument = [ word "=" ] value
+    value    = number | "true" | "false" | "string" | "[" [ value { "," value } ] "]" | call
+
+This file knows only the form. What the words mean is in `curette.query.strategy`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple, NoReturn, TypeAlias, Union
+
+from curette.errors import SettingError
+
+Value: TypeAlias = Union[bool, int, float, str, tuple["Value", ...], "Call"]
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+      (?P<number>[+-]?(?:inf\b|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![A-Za-z_]))
+    | (?P<word>[A-Za-z_][A-Za-z_0-9]*)
+    | (?P<string>"(?:[^"\\]|\\.)*")
+    | (?P<sign>[>(),=\[\]])
+    | (?P<end>\Z)
+    )""",
+    re.VERBOSE,
+)
+_CONSTANTS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A name with arguments, as written. `at` is where it starts in the text; it does not count in comparisons."""
+
+    name: str
+    args: tuple[Value, ...] = ()
+    options: tuple[tuple[str, Value], ...] = ()
+    at: int = field(default=0, compare=False)
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    at: int
+
+
+def parse(text: str) -> tuple[Call, ...]:
+    """Read a strategy text into its parts. Raises `SettingError` with the position and what was expected there."""
+    return _Reader(text).parts()
+
+
+def render(parts: tuple[Call, ...]) -> str:
+    """Write parts as text; ``parse(render(parts)) == parts``."""
+    return " > ".join(_render(part) for part in parts)
+
+
+def _render(value: Value) -> str:
+    if isinstance(value, Call):
+        shown = [_render(v) for v in value.args] + [f"{key}={_render(v)}" for key, v in value.options]
+        return f"{value.name}({', '.join(shown)})" if shown else value.name
+    if isinstance(value, tuple):
+        return f"[{', '.join(_render(v) for v in value)}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value)
+
+
+class _Reader:
+    """One token of look-ahead over a text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.token = self._read(0)
+
+    def _read(self, start: int) -> _Token:
+        found = _TOKEN.match(self.text, start)
+        if found is None or found.lastgroup is None:
+            at = start + len(self.text[start:]) - len(self.text[start:].lstrip())
+            self._fail(at, 'a name, a number, a closed "string" or one of > ( ) , = [ ]', self.text[at])
+        return _Token(found.lastgroup, found[found.lastgroup], found.start(found.lastgroup))
+
+    def _fail(self, at: int, expected: str, instead: str) -> NoReturn:
+        what = f"'{instead}'" if instead else "the end"
+        raise SettingError(
+            f"Strategy text '{self.text}', character {at + 1}: expected {expected}, found {what}. "
+            "Write for example 'bald' or 'single > entropy > unit > top'."
+        )
+
+    def take(self, kind: str, sign: str, expected: str) -> _Token:
+        """Step over a token of `kind` (and text `sign`, unless that is empty) or fail with what was expected."""
+        token = self.token
+        if token.kind != kind or (sign and token.text != sign):
+            self._fail(token.at, expected, token.text)
+        if kind != "end":
+            self.token = self._read(token.at + len(token.text))
+        return token
+
+    def sees(self, sign: str) -> bool:
+        return self.token.kind == "sign" and self.token.text == sign
+
+    def parts(self) -> tuple[Call, ...]:
+        parts = [self.call()]
+        while self.sees(">"):
+            self.take("sign", ">", "'>'")
+            parts.append(self.call())
+        self.take("end", "", "'>', '(' or the end")
+        return tuple(parts)
+
+    def call(self) -> Call:
+        word = self.take("word", "", "a name")
+        if word.text in _CONSTANTS:
+            self._fail(word.at, "a name", word.text)
+        if not self.sees("("):
+            return Call(word.text, at=word.at)
+        self.take("sign", "(", "'('")
+        args: list[Value] = []
+        options: dict[str, Value] = {}
+        while not self.sees(")"):
+            if args or options:
+                self.take("sign", ",", "',' or ')'")
+            self.argument(args, options)
+        self.take("sign", ")", "')'")
+        return Call(word.text, tuple(args), tuple(options.items()), word.at)
+
+    def argument(self, args: list[Value], options: dict[str, Value]) -> None:
+        start = self.token
+        value = self.value()
+        if self.sees("=") and isinstance(value, Call) and value == Call(value.name):
+            self.take("sign", "=", "'='")
+            if start.text in options:
+                self._fail(start.at, f"'{start.text}' only once", start.text)
+            options[start.text] = self.value()
+        elif options:
+            self._fail(start.at, "'name=value', as values without a name come first", start.text)
+        else:
+            args.append(value)
+
+    def value(self) -> Value:
+        kind, text, _ = self.token
+        if kind == "number":
+            self.take("number", "", "a number")
+            return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
+        if kind == "string":
+            return self.string()
+        if kind == "word" and text in _CONSTANTS:
+            self.take("word", "", "a value")
+            return _CONSTANTS[text]
+        if self.sees("["):
+            return self.items()
+        if kind == "word":
+            return self.call()
+        self._fail(self.token.at, "a value", text)
+
+    def string(self) -> str:
+        token = self.token
+        try:
+            read = json.loads(token.text)
+        except ValueError as problem:
+            self._fail(token.at, f"a string with JSON escapes ({problem})", token.text)
+        self.take("string", "", "a string")
+        return str(read)
+
+    def items(self) -> tuple[Value, ...]:
+        self.take("sign", "[", "'['")
+        items: list[Value] = []
+        while not self.sees("]"):
+            if items:
+                self.take("sign", ",", "',' or ']'")
+            items.append(self.value())
+        self.take("sign", "]", "']'")
+        return tuple(items)
