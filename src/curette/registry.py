@@ -163,7 +163,7 @@ def _print(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
-def bind(kind: str, name: str, *args: Any, **options: Any) -> Bound:
+def bind(kind: str, name: str, /, *args: Any, **options: Any) -> Bound:
     """Bind options to a component, positional ones in the order of its keyword-only parameters.
 
     Raises `SettingError` for an unknown component or option, a missing one, too many positional values, and a value

@@ -1,0 +1,19 @@
+"""Layouts of data sets, one file each; importing this package registers the built-in ones."""
+
+from __future__ import annotations
+
+from curette.data.case import Dataset
+from curette.data.datasets import folder, medmnist, msd, phantom
+from curette.recipe import Data
+from curette.registry import bind
+
+__all__ = ["folder", "medmnist", "msd", "open_dataset", "phantom"]
+
+
+def open_dataset(data: Data) -> Dataset:
+    """List the cases of the data set that `data` names, without loading images.
+
+    Raises `SettingError` for an unknown data set or option, and `DataError` naming every file that is bad.
+    """
+    dataset: Dataset = bind("dataset", data.dataset, **data.options)(data.root, data.skip_bad)
+    return dataset

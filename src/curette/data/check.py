@@ -1,0 +1,110 @@
+"""What is wrong with a folder of files, gathered into one message instead of one error at a time."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from curette.data.case import Geometry
+from curette.data.io import FileSource, canonical_shape
+from curette.errors import CuretteWarning, DataError
+
+SHOWN = 50
+
+
+@dataclass
+class Problems:
+    """Problems by kind, each a line of text that names the file. `what` opens the message, e.g. ``msd data in /x``."""
+
+    what: str
+    found: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, kind: str, file: str) -> None:
+        """Note that `file` (with details, if any) has a problem of this kind, e.g. ``image without label``."""
+        self.found.setdefault(kind, []).append(file)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.found.values()))
+
+    def __str__(self) -> str:
+        left, parts = SHOWN, []
+        for kind, files in self.found.items():
+            shown = sorted(files)[: max(left, 0)]
+            left -= len(shown)
+            names = "; ".join(shown) + ("; …" if len(shown) < len(files) else "")
+            parts.append(f"{kind} ({len(files)}): {names}".removesuffix("."))
+        more = f" The first {SHOWN} of {len(self)} are listed." if len(self) > SHOWN else ""
+        return f"{self.what}: {len(self)} problem{'s' * (len(self) > 1)}. {'. '.join(parts)}.{more}"
+
+    def settle(self, skip_bad: bool, stacklevel: int = 3) -> None:
+        """Raise one `DataError` with everything found, or only warn when told to go on without; nothing when clean."""
+        if not self.found:
+            return
+        if not skip_bad:
+            raise DataError(
+                f"{self} Repair or remove them, or go on without them: skip_bad = true under [data]."
+            )
+        warnings.warn(f"{self} Going on without them (data.skip_bad).", CuretteWarning, stacklevel=stacklevel)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and the label drawn on it, before anyone looked into them. `shown` is how messages name the pair."""
+
+    id: str
+    patient: str
+    image: FileSource
+    label: FileSource | None
+    split: str | None = None
+    target: int | None = None
+    shown: str = ""
+
+
+def check_pairs(pairs: Sequence[Pair], problems: Problems, channels: int | None = None) -> list[Pair]:
+    """Compare headers of images and labels, without loading voxels, and return the pairs that fit.
+
+    Noted as problems: files that cannot be read, a label of another shape than its image or lying elsewhere in space,
+    and images whose number of channels is not `channels` (None: what most of them have).
+    """
+    good: list[tuple[Pair, int]] = []
+    for pair in pairs:
+        try:
+            geometry, found = pair.image.header()
+            other = pair.label.header() if pair.label else None
+        except DataError as problem:
+            problems.add("file that cannot be used", str(problem).removesuffix("."))
+            continue
+        if other and (trouble := _mismatch(geometry, other[0])):
+            problems.add(trouble[0], f"{pair.shown or pair.id} ({trouble[1]})")
+        else:
+            good.append((pair, found))
+    if good and channels is None:
+        channels = Counter(found for _, found in good).most_common(1)[0][0]
+    for pair, found in good:
+        if found != channels:
+            hint = " set options.colour to 'grey' or 'rgb'" if {found, channels} == {1, 3} else ""
+            problems.add(
+                f"image with another number of channels than {channels}",
+                f"{pair.image.path.name} has {found}{',' + hint if hint else ''}",
+            )
+    return [pair for pair, found in good if found == channels]
+
+
+def _mismatch(image: Geometry, label: Geometry) -> tuple[str, str] | None:
+    shape, other = canonical_shape(image), canonical_shape(label)
+    if shape != other:
+        times = ("×".join(map(str, image.shape)), "×".join(map(str, label.shape)))
+        return "label of another shape than its image", f"image {times[0]}, label {times[1]}"
+    if len(shape) == 3:
+        corners = np.array(np.meshgrid(*((0, n - 1) for n in shape), 1)).reshape(4, -1)
+        off = float(np.linalg.norm(((image.affine - label.affine) @ corners)[:3], axis=0).max())
+        if off > max(image.spacing):
+            return (
+                "label whose header places it elsewhere than its image",
+                f"up to {off:.1f} mm apart; copy the image's header if the voxels do correspond",
+            )
+    return None

@@ -1,0 +1,161 @@
+"""Data set ``medmnist``: a 2D set of MedMNIST (Yang et al. 2023), one NPZ archive with its official split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curette.data import npz
+from curette.data.case import Case, Dataset
+from curette.errors import DataError, SettingError
+from curette.registry import register
+from curette.seeds import spawn
+from curette.task import Task
+
+_ORGANS = (
+    "bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidney-right", "liver", "lung-left",
+    "lung-right", "pancreas", "spleen",
+)  # fmt: skip
+NAMES: dict[str, tuple[str, ...]] = {
+    "pathmnist": (
+        "adipose", "background", "debris", "lymphocytes", "mucus", "smooth muscle", "normal colon mucosa",
+        "cancer-associated stroma", "colorectal adenocarcinoma epithelium",
+    ),
+    "dermamnist": (
+        "actinic keratoses", "basal cell carcinoma", "benign keratosis-like lesions", "dermatofibroma", "melanoma",
+        "melanocytic nevi", "vascular lesions",
+    ),
+    "octmnist": ("choroidal neovascularization", "diabetic macular edema", "drusen", "normal"),
+    "pneumoniamnist": ("normal", "pneumonia"),
+    "breastmnist": ("malignant", "normal or benign"),
+    "bloodmnist": (
+        "basophil", "eosinophil", "erythroblast", "immature granulocytes", "lymphocyte", "monocyte", "neutrophil",
+        "platelet",
+    ),
+    "tissuemnist": (
+        "collecting duct, connecting tubule", "distal convoluted tubule", "glomerular endothelial cells",
+        "interstitial endothelial cells", "leukocytes", "podocytes", "proximal tubule segments",
+        "thick ascending limb",
+    ),
+    "organamnist": _ORGANS,
+    "organcmnist": _ORGANS,
+    "organsmnist": _ORGANS,
+}  # fmt: skip
+"""Class names of the sets whose images have one class each; retinamnist's grades keep their numbers."""
+
+
+@register("dataset", "medmnist", paper="Yang et al., Scientific Data 2023")
+def medmnist(
+    root: Path | None,
+    skip_bad: bool = False,
+    *,
+    set: str = "",
+    subset: float = 1.0,
+    imbalanced: dict[str, float] | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """A MedMNIST 2D archive (``pneumoniamnist.npz``, any image size), or the folder that holds it, split as published.
+
+    `set` names the archive when a folder holds several. `subset` keeps that share of each class in every part, drawn by
+    `seed`. `imbalanced` makes the imbalanced variant of a training part: ``{pneumonia = 0.1}`` keeps a tenth of that
+    class there and leaves validation and test alone. The archives name no patients, so every image counts as one.
+    Raises `SettingError` for multi-label sets (chestmnist) and unknown classes, `DataError` for a damaged archive.
+    """
+    path = _archive(root, set)
+    labels = _labels(path)
+    name = path.stem.split("_")[0].lower()
+    count = max(int(values.max()) for values in labels.values()) + 1
+    names = NAMES.get(name, ())
+    names = names if len(names) >= count else tuple(str(i) for i in range(max(count, 2)))
+    channels = ("red", "green", "blue") if len(npz.shapes(path)["train_images"]) == 4 else ("image",)
+    task = Task(kind="classification", dims=2, classes={n: i for i, n in enumerate(names)}, channels=channels)
+    shares = _shares(imbalanced or {}, names)
+    if not 0 < subset <= 1:
+        raise SettingError(f"data.options.subset = {subset:g} must be a share above 0 and up to 1.")
+    cases: list[Case] = []
+    for part, values in labels.items():
+        width = len(str(len(values) - 1))
+        for i in _kept(values, subset, shares if part == "train" else {}, seed):
+            case = f"{part}-{i:0{width}d}"
+            source = npz.NpzSource(path, f"{part}_images", int(i))
+            cases.append(Case(case, case, (source,), target=int(values[i]), split=part))
+    return Dataset(
+        name=name,
+        task=task,
+        cases=tuple(sorted(cases, key=lambda c: c.id)),
+        licence="CC BY 4.0 (dermamnist: CC BY-NC 4.0)",
+        source="https://medmnist.com",
+        notes=tuple(
+            f"{share:g} of the training images of '{cls}' kept" for cls, share in (imbalanced or {}).items()
+        ),
+    )
+
+
+def _archive(root: Path | None, name: str) -> Path:
+    if root is None:
+        raise SettingError(
+            "The data set 'medmnist' needs data.root: an NPZ archive, or the folder that holds it."
+        )
+    if root.is_file():
+        return root
+    if not root.is_dir():
+        raise DataError(f"There is no {root}. Point data.root to an NPZ archive of MedMNIST.")
+    found = sorted(p for p in root.glob("*.npz") if not p.name.startswith("."))
+    if name:
+        found = [p for p in found if p.stem == name]
+    if len(found) != 1:
+        listed = ", ".join(p.stem for p in sorted(root.glob("*.npz"))) or "none"
+        raise SettingError(f"{root} holds the archives {listed}. Say which with data.options.set.")
+    return found[0]
+
+
+def _labels(path: Path) -> dict[str, NDArray[np.int64]]:
+    """Class of each image by part, checked against the images' headers."""
+    shapes = npz.shapes(path)
+    missing = [
+        f"{p}_{k}" for p in ("train", "val", "test") for k in ("images", "labels") if f"{p}_{k}" not in shapes
+    ]
+    if missing:
+        raise DataError(f"{path} has no arrays {', '.join(missing)}: it is not laid out like MedMNIST.")
+    labels = {}
+    for part in ("train", "val", "test"):
+        shape, values = shapes[f"{part}_images"], npz.load(path, f"{part}_labels")
+        if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] != 3):
+            raise DataError(f"{path} holds images of shape {shape[1:]}; this reads the 2D sets only.")
+        if values.ndim > 1 and values.shape[1] > 1:
+            raise SettingError(
+                f"{path} gives each image {values.shape[1]} labels at once (multi-label); "
+                "curette needs sets with one class an image, such as pneumoniamnist."
+            )
+        if len(values) != shape[0] or shape[0] == 0 or values.dtype.kind not in "iu" or values.min() < 0:
+            raise DataError(
+                f"{path}: {shape[0]} {part} images and {len(values)} labels do not fit. Download it again."
+            )
+        labels[part] = values.reshape(-1).astype(np.int64)
+    return labels
+
+
+def _shares(imbalanced: dict[str, Any], names: tuple[str, ...]) -> dict[int, float]:
+    for key, share in imbalanced.items():
+        if key not in names:
+            raise SettingError(
+                f"data.options.imbalanced: there is no class '{key}'. Known: {', '.join(names)}."
+            )
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
+            raise SettingError(
+                f"data.options.imbalanced: {key} = {share!r} must be a share above 0 and up to 1."
+            )
+    return {names.index(key): float(share) for key, share in imbalanced.items()}
+
+
+def _kept(values: NDArray[np.int64], subset: float, shares: dict[int, float], seed: int) -> NDArray[np.int64]:
+    """Indices that stay, in order; of each class a share, but at least one image."""
+    kept = []
+    for cls in np.unique(values).tolist():
+        members = np.flatnonzero(values == cls)
+        count = max(1, round(len(members) * subset * shares.get(cls, 1.0)))
+        kept.append(spawn(seed, cls, "medmnist subset").permutation(members)[:count])
+    return np.sort(np.concatenate(kept))

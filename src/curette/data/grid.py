@@ -1,0 +1,121 @@
+"""Between a case's canonical grid and prepared units: resample, cut into slices, pad or crop, and all the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curette.errors import ContractError
+
+
+def interpolate(array: NDArray[Any], shape: Sequence[int]) -> NDArray[np.float32]:
+    """Resample the last axes of an image to `shape`, linearly; when shrinking, over a triangle as wide as a new voxel.
+
+    Voxels are areas: the outer edges of the first and last voxel stay where they are.
+    """
+    out = np.asarray(array, np.float32)
+    for axis, new in zip(range(-len(shape), 0), shape, strict=True):
+        old = out.shape[axis]
+        if new != old:
+            out = np.moveaxis(np.moveaxis(out, axis, -1) @ _triangle(old, new), -1, axis)
+    return out
+
+
+def _triangle(old: int, new: int) -> NDArray[np.float32]:
+    """Weights [old, new] of each old sample in each new one; columns sum to 1."""
+    step = old / new
+    centre = np.clip((np.arange(new) + 0.5) * step - 0.5, 0, old - 1)
+    distance = np.abs(np.arange(old)[:, None] - centre) / max(step, 1.0)
+    weights = np.clip(1 - distance, 0, None)
+    columns: NDArray[np.float32] = (weights / weights.sum(axis=0)).astype(np.float32)
+    return columns
+
+
+def nearest(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
+    """Resample the last axes of a label map to `shape`, each new voxel taking the value at its centre."""
+    for axis, new in zip(range(-len(shape), 0), shape, strict=True):
+        old = array.shape[axis]
+        if new != old:
+            picks = np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.int64), old - 1)
+            array = np.take(array, picks, axis=axis)
+    return array
+
+
+def _place(inside: int, outside: int) -> tuple[slice, slice]:
+    """Centred: which part of `inside` elements goes to which part of `outside` elements (a pad or a crop)."""
+    length = min(inside, outside)
+    start, target = (inside - length) // 2, (outside - length) // 2
+    return slice(start, start + length), slice(target, target + length)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How one case's array becomes units and back.
+
+    shape    the canonical grid of the case [*S]
+    sampled  the same after resampling to the wanted spacing, or stretching to the wanted size
+    axis     the axis slices are cut along; None when the whole image is the unit
+    size     in-plane size of a unit
+    """
+
+    shape: tuple[int, ...]
+    sampled: tuple[int, ...]
+    axis: int | None
+    size: tuple[int, int]
+
+    @property
+    def units(self) -> int:
+        return 1 if self.axis is None else self.sampled[self.axis]
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """In-plane size before padding or cropping."""
+        return plane(self.sampled, self.axis)
+
+    @property
+    def filled(self) -> tuple[slice, slice]:
+        """Rows and columns of a unit that show the case; the rest is padding."""
+        rows, columns = (_place(have, want)[1] for have, want in zip(self.plane, self.size, strict=True))
+        return rows, columns
+
+    def image(self, array: NDArray[Any], out: NDArray[np.float32]) -> None:
+        """Fill `out` [units, channels, *size] (zeros) with an image [channels, *shape]."""
+        self._cut(interpolate(array, self.sampled), out)
+
+    def label(self, array: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+        """Fill `out` [units, *size] (zeros) with a label map [*shape]."""
+        self._cut(nearest(array, self.sampled), out)
+
+    def _cut(self, array: NDArray[Any], out: NDArray[Any]) -> None:
+        stack = array[None] if self.axis is None else np.moveaxis(array, self.axis - len(self.shape), 0)
+        (rows, to_rows), (columns, to_columns) = self._places()
+        out[..., to_rows, to_columns] = stack[..., rows, columns]
+
+    def restore(self, stack: NDArray[Any]) -> NDArray[Any]:
+        """Integer maps [units, *size] back on the canonical grid [*shape]; what a crop cut off becomes background 0.
+
+        Raises `ContractError` for a stack of another shape.
+        """
+        if stack.shape != (self.units, *self.size):
+            raise ContractError(
+                f"A stack of {(self.units, *self.size)} is needed to restore, not {stack.shape}."
+            )
+        whole = np.zeros((self.units, *self.plane), stack.dtype)
+        (rows, to_rows), (columns, to_columns) = self._places()
+        whole[:, rows, columns] = stack[:, to_rows, to_columns]
+        array = whole[0] if self.axis is None else np.moveaxis(whole, 0, self.axis)
+        return np.ascontiguousarray(nearest(array, self.shape))
+
+    def _places(self) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        (height, width), (rows, columns) = self.plane, self.size
+        return _place(height, rows), _place(width, columns)
+
+
+def plane(shape: Sequence[int], axis: int | None) -> tuple[int, int]:
+    """The two in-plane lengths of a shape whose slices are cut along `axis` (None: a flat image)."""
+    first, second = (n for i, n in enumerate(shape) if i != axis)
+    return first, second

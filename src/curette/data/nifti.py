@@ -1,0 +1,116 @@
+"""NIfTI files: read in canonical orientation (closest to RAS+), written back on the file's own grid and verified."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel import orientations
+from numpy.typing import DTypeLike, NDArray
+
+from curette.data.case import Geometry, Volume
+from curette.errors import DataError
+from curette.registry import register
+
+
+def header(path: Path, dims: int | None) -> tuple[Geometry, int]:
+    """Geometry and number of channels, without loading voxels. `dims` None: 2 for flat images, else 3."""
+    image: Any = nib.load(path)
+    shape, native = tuple(int(n) for n in image.shape), np.asarray(image.affine, np.float64)
+    if len(shape) == 5 and shape[3] == 1:  # the standard puts vector components on the fifth axis
+        shape = (*shape[:3], shape[4])
+    if not 2 <= len(shape) <= 4 or 0 in shape:
+        raise DataError(f"{path} has shape {shape}; 2 or 3 spatial axes and one of channels can be read.")
+    channels = shape[3] if len(shape) == 4 else 1
+    flat = len(shape) == 2 or shape[2] == 1
+    if dims == 2 or (dims is None and flat):
+        if not flat:
+            raise DataError(f"{path} is a volume of shape {shape[:3]} where a flat image is expected.")
+        return Geometry(native, native, shape[:2]), channels
+    if len(shape) == 2:
+        raise DataError(f"{path} is a flat image of shape {shape} where a volume is expected.")
+    shape = shape[:3]
+    if not np.isfinite(native).all() or abs(np.linalg.det(native[:3, :3])) < 1e-9:
+        raise DataError(
+            f"{path}: its affine is not invertible, so orientation and spacing are unknown. Repair the header."
+        )
+    turn = orientations.io_orientation(native)
+    if np.array_equal(turn, [[0, 1], [1, 1], [2, 1]]):
+        return Geometry(native, native, shape), channels
+    affine = native @ orientations.inv_ornt_aff(turn, shape)
+    return Geometry(affine, native, shape, turn), channels
+
+
+@register("reader", "nifti", suffixes=(".nii", ".nii.gz"), header=header)
+def nifti(path: Path, dims: int | None, label: bool) -> Volume:
+    """NIfTI-1/2 volumes and flat images; a fourth axis holds channels. Returns [channels, *S] in canonical orientation."""
+    geometry, channels = header(path, dims)
+    image: Any = nib.load(path, mmap=False)
+    array = np.asanyarray(image.dataobj)
+    if array.dtype.fields is not None or np.iscomplexobj(array):
+        raise DataError(f"{path} holds {array.dtype} voxels. Convert it to one number a voxel and channel.")
+    array = array.reshape(*geometry.shape, channels)
+    if geometry.flips is not None:
+        array = orientations.apply_orientation(array, geometry.flips)
+    return Volume(np.ascontiguousarray(np.moveaxis(array, -1, 0)), geometry)
+
+
+def canonical_shape(geometry: Geometry) -> tuple[int, ...]:
+    """Spatial shape of the canonical array."""
+    if geometry.flips is None:
+        return tuple(geometry.shape)
+    order = np.argsort(geometry.flips[:, 0])
+    return tuple(int(geometry.shape[i]) for i in order)
+
+
+def to_native(array: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
+    """Turn a canonical array [*S] back to the axis order and directions of the file it belongs to.
+
+    Raises `DataError` when its shape is not the geometry's canonical shape.
+    """
+    if array.shape != canonical_shape(geometry):
+        raise DataError(
+            f"An array of shape {array.shape} does not lie on the grid {canonical_shape(geometry)} it is written to."
+        )
+    if geometry.flips is None:
+        return array
+    identity = np.array([[0, 1], [1, 1], [2, 1]])
+    back = orientations.ornt_transform(identity, geometry.flips)
+    native: NDArray[Any] = orientations.apply_orientation(array, back)
+    return native
+
+
+def write_nifti(
+    path: Path, canonical_array: NDArray[Any], geometry: Geometry, dtype: DTypeLike = np.uint8
+) -> None:
+    """Write a canonical array [*S] on the original grid, read it back and compare; only then it gets its name.
+
+    Raises `DataError` when `dtype` cannot hold the values, the folder cannot be written, or what was read back differs.
+    """
+    native = to_native(canonical_array, geometry)
+    with np.errstate(invalid="ignore"):
+        stored = native.astype(dtype)
+    if not np.array_equal(stored, native):
+        raise DataError(f"{path}: {np.dtype(dtype)} cannot hold the values. Write it with a wider type.")
+    image: Any = nib.Nifti1Image(stored, geometry.native)  # type: ignore[no-untyped-call, unused-ignore]
+    image.set_sform(geometry.native, code=1)
+    image.set_qform(geometry.native, code=1)
+    image.header.set_xyzt_units("mm")
+    draft = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nib.save(image, draft)
+        again: Any = nib.load(draft, mmap=False)
+        same = np.array_equal(np.asanyarray(again.dataobj), stored)
+        if not same or not np.allclose(again.affine, geometry.native, rtol=1e-5, atol=1e-4):
+            raise DataError(f"{path}: what was read back after writing differs. The disk may be failing.")
+        draft.replace(path)
+    except OSError as problem:
+        raise DataError(
+            f"{path} cannot be written: {problem}. Choose a folder you may write to."
+        ) from problem
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,86 @@
+"""Arrays in an NPZ archive, one image an entry (MedMNIST layout): loaded once a process, when first asked for."""
+
+from __future__ import annotations
+
+import functools
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curette.data.case import Geometry, Volume
+from curette.errors import DataError
+
+
+@functools.lru_cache(maxsize=3)
+def _load(path: Path, key: str, stamp: str) -> NDArray[Any] | DataError:
+    # A failure is remembered as well: a broken archive is not unpacked again for each of its images.
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return np.asarray(archive[key])
+    except MemoryError:
+        raise
+    except Exception as problem:
+        return DataError(f"{path} [{key}] cannot be read: {problem}. Download it again.")
+
+
+def _stamp(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError:
+        raise DataError(f"{path} does not exist or may not be read.") from None
+    return f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def load(path: Path, key: str) -> NDArray[Any]:
+    """One array of an archive, shared by all who ask in this process. Raises `DataError` naming file and array."""
+    found = _load(path, key, _stamp(path))
+    if isinstance(found, DataError):
+        raise DataError(str(found))
+    return found
+
+
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of all arrays in an archive, from their headers. Raises `DataError` when it is no NPZ archive."""
+    _stamp(path)
+    found: dict[str, tuple[int, ...]] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                with archive.open(name) as member:
+                    version = np.lib.format.read_magic(member)
+                    read = np.lib.format.read_array_header_1_0
+                    if version >= (2, 0):
+                        read = np.lib.format.read_array_header_2_0
+                    found[name.removesuffix(".npy")] = read(member)[0]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
+        raise DataError(f"{path} is not a complete NPZ archive: {problem}. Download it again.") from problem
+    return found
+
+
+@dataclass(frozen=True)
+class NpzSource:
+    """Entry `index` of array `key`: [N, height, width] or [N, height, width, 3]."""
+
+    path: Path
+    key: str
+    index: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.path} [{self.key}][{self.index}]"
+
+    @property
+    def stamp(self) -> str:
+        return f"{_stamp(self.path)}:{self.key}:{self.index}"
+
+    def read(self) -> Volume:
+        """The image as [channels, height, width]. Raises `DataError` naming file, array and entry."""
+        array = load(self.path, self.key)[self.index]
+        array = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise DataError(f"{self.name} holds {int((~np.isfinite(array)).sum())} NaN or infinite values.")
+        return Volume(np.ascontiguousarray(array), Geometry(np.eye(4), np.eye(4), array.shape[1:]))
