@@ -228,4 +228,4 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def _short(p: float) -> str:
-    return f"{p:.4f}".rstrip("0").removeprefix("0")
+    return f"{p:.4g}".removeprefix("0")
