@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts its threads: tests run in several processes
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch starts its threads: tests run in several processes
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 ROOT = Path(__file__).resolve().parents[1]
