@@ -15,6 +15,7 @@ from curette.learn.metrics import (
     auroc,
     balanced_accuracy,
     confusion,
+    confusions,
     dice,
     dice_2d,
     dice_3d,
@@ -113,6 +114,16 @@ def test_ignored_voxels_touch_no_distance_and_ignored_slices_do_not_count() -> N
     assert hd95_mm(compared(prediction, truth)) > 0
 
 
+def test_blocks_of_slices_count_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    prediction, truth = rng.integers(0, 3, (2, 7, 4, 5))
+    truth[2:4, 1] = 255
+    expected = [confusion(p, t, 3, ignore=255) for p, t in zip(prediction, truth, strict=True)]
+    for block in (1, 50, 10**6):
+        monkeypatch.setattr("curette.learn.metrics.BLOCK", block)
+        np.testing.assert_array_equal(confusions(prediction, truth, 3, ignore=255), expected)
+
+
 def test_one_empty_is_told_per_class() -> None:
     case = compared([[1, 0, 0]], [[0, 2, 0]], classes=4)
     assert case.one_empty.tolist() == [True, True, False]
@@ -124,7 +135,7 @@ def test_one_empty_is_told_per_class() -> None:
         ([0, 3], [0, 1], "prediction holds class 3"),
         ([0, -1], [0, 1], "prediction holds class -1"),
         ([0, 1], [0, 4], r"truth holds the values \[4\]"),
-        ([0, 1], [0, -2], "truth holds the value -2"),
+        ([0, 1], [0, -2], "truth holds the values \\[-2\\]"),
         ([0, 1], [0, 1, 1], "shape"),
     ],
 )

@@ -30,6 +30,8 @@ from curette.task import Task
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
+BLOCK = 2**20
+"""Voxels that are counted at once; bounds the memory of a large volume's slices."""
 
 
 def metric_names(task: Task, names: Sequence[str] = ()) -> tuple[str, ...]:
@@ -55,25 +57,44 @@ def confusion(
 
     Raises `DataError` for values that are neither a class nor `ignore`.
     """
+    return np.asarray(confusions(prediction[None], truth[None], classes, ignore=ignore)[0])
+
+
+def confusions(
+    prediction: NDArray[Any], truth: NDArray[Any], classes: int, *, ignore: int | None = None
+) -> Counts:
+    """`confusion` of every item of [items, *S] arrays: int64 [items, classes, classes]."""
     if prediction.shape != truth.shape:
         raise DataError(f"A prediction of shape {prediction.shape} cannot be compared to {truth.shape}.")
-    if prediction.size == 0:
-        return np.zeros((classes, classes), np.int64)
-    lowest, highest = int(prediction.min()), int(prediction.max())
-    if lowest < 0 or highest >= classes:
-        raise DataError(f"A prediction holds class {lowest if lowest < 0 else highest}; there are {classes}.")
-    if ignore is not None and ignore < classes:
-        truth, ignore = np.where(truth == ignore, classes, truth), classes
-    if truth.min() < 0:
-        raise DataError(f"The truth holds the value {truth.min()}, which is neither a class nor 'ignore'.")
-    # Ignored voxels fall into a row of their own behind the classes, so that no mask is needed.
-    pairs = truth.ravel().astype(np.intp) * classes + prediction.ravel()
-    rows = np.bincount(pairs, minlength=classes * classes)
-    rows = np.pad(rows, (0, -len(rows) % classes)).reshape(-1, classes)
-    strange = [int(v) for v in np.flatnonzero(rows[classes:].any(axis=1)) + classes if v != ignore]
-    if strange:
-        raise DataError(f"The truth holds the values {strange}, which are neither a class nor 'ignore'.")
-    return rows[:classes].astype(np.int64)
+    items = len(truth)
+    counts = np.zeros((items, classes + 1, classes), np.int64)
+    step = max(1, BLOCK * items // max(1, truth.size))
+    for start in range(0, items, step):
+        block = slice(start, start + step)
+        known = _known(prediction[block], truth[block], classes, ignore)
+        # Ignored voxels get a row of their own behind the classes, so that one count does for all.
+        pairs = np.where(known, truth[block], classes).astype(np.intp) * classes + prediction[block]
+        n = len(pairs)
+        pairs += (np.arange(n) * (classes + 1) * classes).reshape(n, *[1] * (truth.ndim - 1))
+        counted = np.bincount(pairs.ravel(), minlength=n * (classes + 1) * classes)
+        counts[block] = counted.reshape(n, classes + 1, classes)
+    return counts[:, :classes]
+
+
+def _known(
+    prediction: NDArray[Any], truth: NDArray[Any], classes: int, ignore: int | None
+) -> NDArray[np.bool_]:
+    """Where the truth is a class. Raises `DataError` where it is not ignored either, or the prediction is none."""
+    strange = np.unique(prediction[(prediction < 0) | (prediction >= classes)])
+    if len(strange):
+        raise DataError(f"A prediction holds class {strange[0]}; there are {classes} classes.")
+    known = np.asarray((truth >= 0) & (truth < classes) & (truth != ignore))
+    unknown_values = np.unique(truth[~known & (truth != ignore)])
+    if len(unknown_values):
+        raise DataError(
+            f"The truth holds the values {unknown_values.tolist()}, which are neither a class nor 'ignore'."
+        )
+    return known
 
 
 def dice(counts: Counts) -> Array:
@@ -107,17 +128,11 @@ class Comparison:
     @cached_property
     def slices(self) -> Counts:
         """Confusion matrices [slices, C, C] of the slices that have at least one voxel that is not ignored."""
-        if self.axis is None:
-            pairs = [(self.prediction, self.truth)]
-        else:
-            pairs = list(
-                zip(
-                    np.moveaxis(self.prediction, self.axis, 0),
-                    np.moveaxis(self.truth, self.axis, 0),
-                    strict=True,
-                )
-            )
-        counts = np.stack([confusion(p, t, self.classes, ignore=self.ignore) for p, t in pairs])
+        prediction, truth = (
+            m[None] if self.axis is None else np.moveaxis(m, self.axis, 0)
+            for m in (self.prediction, self.truth)
+        )
+        counts = confusions(prediction, truth, self.classes, ignore=self.ignore)
         return counts[counts.any(axis=(1, 2))]
 
     @cached_property
