@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple, NoReturn, TypeAlias, Union
+from typing import NamedTuple, TypeAlias, Union
 
 from curette.errors import SettingError
 
@@ -82,12 +82,14 @@ class _Reader:
         found = _TOKEN.match(self.text, start)
         if found is None or found.lastgroup is None:
             at = start + len(self.text[start:]) - len(self.text[start:].lstrip())
-            self._fail(at, 'a name, a number, a closed "string" or one of > ( ) , = [ ]', self.text[at])
+            raise self._error(
+                at, 'a name, a number, a closed "string" or one of > ( ) , = [ ]', self.text[at]
+            )
         return _Token(found.lastgroup, found[found.lastgroup], found.start(found.lastgroup))
 
-    def _fail(self, at: int, expected: str, instead: str) -> NoReturn:
+    def _error(self, at: int, expected: str, instead: str) -> SettingError:
         what = f"'{instead}'" if instead else "the end"
-        raise SettingError(
+        return SettingError(
             f"Strategy text '{self.text}', character {at + 1}: expected {expected}, found {what}. "
             "Write for example 'bald' or 'single > entropy > unit > top'."
         )
@@ -96,7 +98,7 @@ class _Reader:
         """Step over a token of `kind` (and text `sign`, unless that is empty) or fail with what was expected."""
         token = self.token
         if token.kind != kind or (sign and token.text != sign):
-            self._fail(token.at, expected, token.text)
+            raise self._error(token.at, expected, token.text)
         if kind != "end":
             self.token = self._read(token.at + len(token.text))
         return token
@@ -115,7 +117,7 @@ class _Reader:
     def call(self) -> Call:
         word = self.take("word", "", "a name")
         if word.text in _CONSTANTS:
-            self._fail(word.at, "a name", word.text)
+            raise self._error(word.at, "a name", word.text)
         if not self.sees("("):
             return Call(word.text, at=word.at)
         self.take("sign", "(", "'('")
@@ -134,10 +136,10 @@ class _Reader:
         if self.sees("=") and isinstance(value, Call) and value == Call(value.name):
             self.take("sign", "=", "'='")
             if start.text in options:
-                self._fail(start.at, f"'{start.text}' only once", start.text)
+                raise self._error(start.at, f"'{start.text}' only once", start.text)
             options[start.text] = self.value()
         elif options:
-            self._fail(start.at, "'name=value', as values without a name come first", start.text)
+            raise self._error(start.at, "'name=value', as values without a name come first", start.text)
         else:
             args.append(value)
 
@@ -155,14 +157,14 @@ class _Reader:
             return self.items()
         if kind == "word":
             return self.call()
-        self._fail(self.token.at, "a value", text)
+        raise self._error(self.token.at, "a value", text)
 
     def string(self) -> str:
         token = self.token
         try:
             read = json.loads(token.text)
         except ValueError as problem:
-            self._fail(token.at, f"a string with JSON escapes ({problem})", token.text)
+            raise self._error(token.at, f"a string with JSON escapes ({problem})", token.text) from None
         self.take("string", "", "a string")
         return str(read)
 

@@ -1,0 +1,25 @@
+"""The few array operations that scorers and granularities share, for NumPy arrays and torch tensors alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import array_api_compat
+import numpy as np
+from numpy.typing import NDArray
+
+from curette.learn.prediction import Array
+
+
+def to_numpy(array: Array) -> NDArray[Any]:
+    """Bring an array of any library to NumPy, from whatever device it is on."""
+    if array_api_compat.is_torch_array(array):
+        return np.asarray(array.detach().cpu().numpy())
+    return np.asarray(array)
+
+
+def entropy_of(p: Array) -> Array:
+    """Entropy over axis 1 in nats, [B, C, *S] → [B, *S]; a probability of 0 adds 0."""
+    xp = array_api_compat.array_namespace(p)
+    # Below 1e-30 the true summand is under 1e-28, so the clip changes nothing that float32 can hold.
+    return -xp.sum(p * xp.log(xp.clip(p, 1e-30, 1.0)), axis=1)

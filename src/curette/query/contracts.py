@@ -1,0 +1,61 @@
+"""What scorers, granularities and selectors promise. Any function that keeps the promise may be registered.
+
+`tests/contracts` runs every registered component against these texts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curette.learn.prediction import Array, Prediction
+from curette.query.candidates import Candidates, Labelled
+from curette.region import Region
+
+
+class Scorer(Protocol):
+    """How much each pixel (or whole region) is wanted: higher = query first.
+
+    Takes a batch's `Prediction` and returns a map [B, *S], or one number a region [B], of the same array library and
+    on the same device. Pure: no state, no randomness, input untouched. Finite for any probabilities, also exact 0 and
+    1. Registered with ``needs``: the fields of `Prediction` it reads besides `mean`; and with ``min_passes=2`` if it
+    compares passes. Options are keyword-only parameters.
+    """
+
+    def __call__(self, prediction: Prediction, /, **options: Any) -> Array: ...
+
+
+class Granularity(Protocol):
+    """What can be picked, and how a map becomes its score.
+
+    Takes a scorer's output, the `Prediction` it came from, and the regions that may not be picked any more. Returns
+    candidates whose columns are NumPy arrays; `patient` is filled in by the sweep. Pixels where `Prediction.valid` is
+    False count nowhere. Registered with ``unit="slice"`` (or ``"image"``) if it fits studies of that unit only.
+    """
+
+    def __call__(
+        self, scores: Array, prediction: Prediction, taken: frozenset[Region], /, **options: Any
+    ) -> Candidates: ...
+
+
+class Selector(Protocol):
+    """Which candidates form the batch.
+
+    Takes candidates in region order whose scores hold no NaN and no +inf (-inf: never wanted), a budget of
+    1 … len(candidates), the only source of randomness, and the labelled set. Returns `budget` distinct positions
+    into the candidates, in pick order, as int64. The input stays untouched; ties go to the first candidate.
+    Registered with ``needs={"embedding"}`` if it reads features and ``scores=True`` if it reads scores. Fast enough
+    for a million candidates: no N × N and no N × M array.
+    """
+
+    def __call__(
+        self,
+        candidates: Candidates,
+        budget: int,
+        rng: np.random.Generator,
+        labelled: Labelled,
+        /,
+        **options: Any,
+    ) -> NDArray[np.int64]: ...

@@ -1,0 +1,55 @@
+"""A dry run of a strategy on a made-up pool of a few regions: what cannot work fails here, in milliseconds."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curette.errors import CuretteWarning
+from curette.learn.prediction import Prediction
+from curette.query.candidates import Labelled
+from curette.query.scoring import score, unscored
+from curette.query.select import select
+from curette.region import Region
+from curette.task import Task
+
+if TYPE_CHECKING:
+    from curette.query.strategy import Strategy
+
+_SIDE, _FEATURES = 6, 3
+
+
+def rehearse(strategy: Strategy, task: Task) -> None:
+    """Score and select once. Passes on what the parts raise, `SettingError` for options out of range among them."""
+    rng = np.random.default_rng(0)
+    regions = [Region(f"case{i}", *(() if task.kind == "classification" else (2, i))) for i in range(6)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CuretteWarning)
+        if strategy.passes.name == "none":
+            candidates = unscored(regions[:4], {r.case: i // 2 for i, r in enumerate(regions)})
+            labelled = Labelled(regions[4:], np.array([0, 1], np.int32))
+        else:
+            pool, done = _prediction(regions[:4], task, rng), _prediction(regions[4:], task, rng)
+            candidates = score(strategy.scorer, strategy.granularity, pool, frozenset())
+            labelled = Labelled(regions[4:], np.array([0, 1], np.int32), done.embedding)
+        select(strategy, candidates, min(2, len(candidates)), rng, labelled)
+
+
+def _prediction(regions: list[Region], task: Task, rng: np.random.Generator) -> Prediction:
+    """Two random passes, every field filled."""
+    space = () if task.kind == "classification" else (_SIDE,) * task.dims
+    logits = rng.normal(0, 2, (2, len(regions), len(task.classes), *space)).astype(np.float32)
+    p = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    votes = np.moveaxis(np.eye(len(task.classes), dtype=np.float32)[p.argmax(axis=2)], -1, 2)
+    return Prediction(
+        regions=regions,
+        mean=p.mean(axis=0),
+        passes=2,
+        member_entropy=-(p * np.log(p)).sum(axis=2).mean(axis=0),
+        second_moment=(p**2).mean(axis=0),
+        votes=votes.mean(axis=0),
+        logits=logits.mean(axis=0),
+        embedding=rng.normal(size=(len(regions), _FEATURES)).astype(np.float32),
+    )

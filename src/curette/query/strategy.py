@@ -1,0 +1,225 @@
+"""Strategies: four components and a text. Reading them, and refusing what cannot work before anything is trained."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from curette.errors import SettingError, nearest, unknown
+from curette.learn.passes import members
+from curette.query import granularity, scorers, selectors  # noqa: F401  (importing registers them)
+from curette.query.presets import PRESETS, Preset
+from curette.query.rehearsal import rehearse
+from curette.query.text import Call, Value, parse
+from curette.registry import Bound, Component, bind, components, get
+from curette.task import Task
+
+__all__ = ["PARTS", "PRESETS", "Preset", "Strategy", "check", "parse_strategy"]
+
+PARTS = ("passes", "scorer", "granularity", "selector")
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How the model is asked, what is measured, what can be picked, and how a batch is chosen.
+
+    `name` is the text as the user gave it; ``str(strategy)`` is the canonical text of all four parts, without options
+    that have their default, and parses back to the same components.
+    """
+
+    name: str
+    passes: Bound
+    scorer: Bound
+    granularity: Bound
+    selector: Bound
+
+    def __str__(self) -> str:
+        return " > ".join(str(part) for part in self.parts)
+
+    @property
+    def parts(self) -> tuple[Bound, Bound, Bound, Bound]:
+        return self.passes, self.scorer, self.granularity, self.selector
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Fields of `Prediction`, besides `mean`, that a sweep must fill for this strategy."""
+        return self.scorer.needs | self.granularity.needs | self.selector.needs
+
+    @property
+    def members(self) -> int:
+        """How many independently trained networks it asks; 0 if it never looks at a model."""
+        return members(self.passes)
+
+    @property
+    def truth(self) -> bool:
+        """Whether a part of it looks at ground truth, which only a simulation has. Reports must say so."""
+        return any(part.component.info.get("truth", False) for part in self.parts)
+
+
+def parse_strategy(text: str, unit: str | None = None) -> Strategy:
+    """Read a strategy text.
+
+    Four parts ``passes > scorer > granularity > selector``; three parts leave the granularity out and pick whole
+    units; ``preset`` or ``preset > selector`` start from a line of `PRESETS`. With the study's `unit` given, the
+    granularity of that name is written ``unit``, so that equal strategies have equal canonical texts.
+
+    Raises `SettingError` with the position of a grammatical error, or the known names and the nearest one.
+    """
+    calls = _four(text, parse(text))
+    try:
+        bounds = [_bind(part, call) for part, call in zip(PARTS, calls, strict=True)]
+        if unit is not None and bounds[2].name == unit:
+            bounds[2] = bind("granularity", "unit", **bounds[2].options)
+    except SettingError as problem:
+        raise SettingError(f"Strategy '{text.strip()}': {problem}") from None
+    return Strategy(text.strip(), *bounds)
+
+
+def check(strategy: Strategy, task: Task, unit: str, budget: int) -> None:
+    """Refuse, before any training, a strategy that cannot work in a study with this task, unit and budget.
+
+    Also runs it once on a made-up pool, so that an impossible option of any part shows now. Raises `SettingError` that
+    says why and what to write instead.
+    """
+    if budget < 0:
+        raise SettingError(f"The budget is {budget}, but must be 0 or more.")
+    try:
+        _check_passes(strategy)
+        _check_unit(strategy, unit)
+        rehearse(strategy, task)
+    except SettingError as problem:
+        raise SettingError(f"Strategy '{strategy.name}' cannot work: {problem}") from None
+
+
+def _check_passes(strategy: Strategy) -> None:
+    passes, scorer, selector = strategy.passes, strategy.scorer, strategy.selector
+    count = _known_count(passes)
+    wanted = int(scorer.component.info.get("min_passes", 1))
+    if passes.name == "none":
+        if scorer.name != "none":
+            raise SettingError(
+                f"the scorer '{scorer}' needs predictions, and the passes 'none' make none. "
+                f"Write '{'dropout(10)' if wanted > 1 else 'single'} > {scorer} > …'."
+            )
+        if strategy.needs:
+            raise SettingError(
+                f"the selector '{selector}' needs {' and '.join(sorted(strategy.needs))} of a model, and the passes "
+                f"'none' never ask one. Write 'single > none > {selector}'."
+            )
+    elif count is not None and count < wanted:
+        raise SettingError(
+            f"the scorer '{scorer}' compares passes and needs at least {wanted}, but '{passes}' makes {count}. "
+            f"Write 'dropout(10) > {scorer} > …', or use the passes 'flips' or 'ensemble'."
+        )
+    if scorer.name == "none" and selector.component.info.get("scores"):
+        raise SettingError(
+            f"the selector '{selector}' chooses by score, and the scorer 'none' gives none. "
+            f"Write for example 'single > entropy > {selector}', or use the selector 'random'."
+        )
+
+
+def _known_count(passes: Bound) -> int | None:
+    """How many passes are made, as far as one can tell without running them."""
+    members(passes)  # raises for ensemble(0)
+    fixed = {"none": 0, "single": 1}.get(passes.name)
+    counted = passes.settings.get("n")
+    return fixed if fixed is not None else counted if isinstance(counted, int) else None
+
+
+def _check_unit(strategy: Strategy, unit: str) -> None:
+    only = strategy.granularity.component.info.get("unit", unit)
+    if only != unit:
+        raise SettingError(
+            f"the granularity '{strategy.granularity}' picks {only}s, but the study's unit of annotation is the {unit}. "
+            f"Write 'unit' in its place, or set data.unit = \"{only}\"."
+        )
+
+
+def _four(text: str, calls: Sequence[Call]) -> list[Call]:
+    """The four parts that a full or short form stands for."""
+    if len(calls) > 4:
+        raise SettingError(
+            f"Strategy '{text}' has {len(calls)} parts; there are at most four: {' > '.join(PARTS)}."
+        )
+    if len(calls) == 4:
+        return list(calls)
+    if len(calls) == 3:
+        return [*calls[:2], Call("unit"), calls[2]]
+    first = calls[0]
+    if first.name not in PRESETS:
+        raise _unknown_preset(text, first.name, alone=len(calls) == 1)
+    if first != Call(first.name):
+        raise SettingError(
+            f"Strategy '{text}': the preset '{first.name}' takes no options. Write it out and set them there: "
+            f"'{PRESETS[first.name].text}'."
+        )
+    return (
+        [*parse(PRESETS[first.name].text)[:3], calls[1]]
+        if len(calls) == 2
+        else list(parse(PRESETS[first.name].text))
+    )
+
+
+def _unknown_preset(text: str, word: str, *, alone: bool) -> SettingError:
+    kind = _kind_of(word)
+    if kind is None:
+        if alone:
+            return unknown("strategy", word, PRESETS)
+        problem = unknown("strategy", word, PRESETS)
+        return SettingError(f"Strategy '{text}': {problem} Two parts are read as 'preset > selector'.")
+    article = "are" if kind == "passes" else f"is a {kind}"
+    what = f"'{word}' {article}{' passes' if kind == 'passes' else ''}, not the name of a whole strategy"
+    example = {"passes": f"{word} > entropy > top", "selector": f"entropy > {word}"}.get(
+        kind, f"single > {word} > top"
+    )
+    if kind == "scorer" and int(get(kind, word).info.get("min_passes", 1)) > 1:
+        example = f"dropout(10) > {word} > top"
+    if kind == "granularity":
+        example = f"single > entropy > {word} > top"
+    return SettingError(
+        f"Strategy '{text}': {what}. Write for example '{example}'. Whole strategies: {', '.join(sorted(PRESETS))}."
+    )
+
+
+def _kind_of(word: str) -> str | None:
+    return next((kind for kind in PARTS if word in components(kind)), None)
+
+
+def _bind(kind: str, call: Call) -> Bound:
+    """Bind a part to its component, nested components and bare words included."""
+    if call.name not in components(kind):
+        raise _misplaced(kind, call.name)
+    component = get(kind, call.name)
+    keywords = [n for n, p in component.options.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    variadic = len(keywords) < len(component.options)
+    names = [""] * len(call.args) if variadic else [*keywords, *[""] * len(call.args)]
+    args = [_setting(component, name, value) for name, value in zip(names, call.args, strict=False)]
+    options = {name: _setting(component, name, value) for name, value in call.options}
+    return bind(kind, call.name, *args, **options)
+
+
+def _misplaced(kind: str, name: str) -> SettingError:
+    other = _kind_of(name)
+    if other is None:
+        everything = {n for k in PARTS for n in components(k)} | set(PRESETS)
+        hint = nearest(name, components(kind)) or nearest(name, everything)
+        return SettingError(f"unknown {kind} '{name}'.{hint} Known: {', '.join(components(kind))}.")
+    are = "are passes" if other == "passes" else f"is a {other}"
+    return SettingError(
+        f"'{name}' {are}, but stands where the {kind} belong{'' if kind == 'passes' else 's'} in "
+        f"{' > '.join(PARTS)} (three parts leave the granularity out)."
+    )
+
+
+def _setting(component: Component, option: str, value: Value) -> Any:
+    """An option's value: bare words are strings where the default is one, components of the same kind elsewhere."""
+    if isinstance(value, tuple):
+        return tuple(_setting(component, "", item) for item in value)
+    if not isinstance(value, Call):
+        return value
+    default = component.options[option].default if option in component.options else None
+    if isinstance(default, (str, int, float)) and value == Call(value.name):
+        return value.name
+    return _bind(component.info.get("nested", {}).get(option, component.kind), value)

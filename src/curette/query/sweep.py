@@ -1,0 +1,174 @@
+"""One streaming pass over the pool that serves every strategy which asks the model in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curette.errors import ContractError
+from curette.learn.learner import Learner, Model
+from curette.learn.prediction import Prediction
+from curette.query.arrays import to_numpy
+from curette.query.candidates import Candidates
+from curette.query.scoring import in_order, score, score_map, unscored
+from curette.query.strategy import Strategy
+from curette.region import Region
+from curette.registry import Bound, bind
+from curette.task import Task
+
+
+def sweep(
+    learner: Learner,
+    model: Model | None,
+    regions: Sequence[Region],
+    strategies: Sequence[Strategy],
+    *,
+    seed: int,
+    patient: Mapping[str, int],
+    task: Task,
+    taken: frozenset[Region] = frozenset(),
+) -> dict[Strategy, Candidates]:
+    """Score a pool for several strategies at once.
+
+    Strategies with the same passes share one pass over the pool, and those with the same scorer and granularity share
+    their columns. Predictions are thrown away batch by batch; only `Candidates` are kept. Strategies whose passes are
+    ``none`` never touch the model, which may then be None.
+
+    regions   the pool, best in region order, which spares sorting later
+    patient   case id → number of its patient
+    taken     regions that must not be picked any more
+
+    Raises `ContractError` naming the part that returned something of the wrong shape, or the learner if its
+    predictions are not those of the regions asked for.
+    """
+    found: dict[Strategy, Candidates] = {}
+    asking: dict[Bound, list[Strategy]] = {}
+    for strategy in strategies:
+        if strategy.passes.name == "none":
+            left = [r for r in regions if r not in taken] if taken else list(regions)
+            found[strategy] = unscored(left, patient)
+        else:
+            asking.setdefault(strategy.passes, []).append(strategy)
+    for passes, group in asking.items():
+        assert model is not None, "strategies that look at predictions need a model"
+        needs = frozenset().union(*(s.needs for s in group))
+        columns = {
+            _measure(s): _Columns(len(regions), any(_embeds(o) for o in group if _measure(o) == _measure(s)))
+            for s in group
+        }
+        for prediction in _predict(learner, model, regions, passes, needs, seed, task):
+            for (scorer, granularity), column in columns.items():
+                seen = prediction if column.embeds else replace(prediction, embedding=None)
+                column.add(score(scorer, granularity, seen, taken))
+        done = {measure: column.finish(patient) for measure, column in columns.items()}
+        found |= {s: done[_measure(s)] for s in group}
+    return {s: found[s] for s in strategies}
+
+
+def embed(
+    learner: Learner, model: Model, regions: Sequence[Region], passes: Bound, *, seed: int
+) -> NDArray[np.float32]:
+    """Features [M, d] of regions, from the same passes as the pool's; [0, 0] if there are no regions."""
+    needs = frozenset({"embedding"})
+    parts = [to_numpy(p.embedding) for p in _predict(learner, model, regions, passes, needs, seed, None)]
+    return np.concatenate(parts).astype(np.float32) if parts else np.empty((0, 0), np.float32)
+
+
+def maps(
+    learner: Learner, model: Model, regions: Sequence[Region], strategy: Strategy, *, seed: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    """What a strategy saw in a handful of regions: predicted classes [n, *S] and its score map [n, *S].
+
+    The map is None for strategies that measure nothing; their prediction comes from a single pass. Holds all n maps in
+    memory.
+    """
+    blind = strategy.passes.name == "none"
+    passes = bind("passes", "single") if blind else strategy.passes
+    measures = strategy.scorer.name != "none"
+    classes: list[NDArray[np.uint8]] = []
+    scores: list[NDArray[np.float32]] = []
+    for prediction in _predict(learner, model, regions, passes, strategy.scorer.needs, seed, None):
+        classes.append(to_numpy(prediction.mean).argmax(axis=1).astype(np.uint8))
+        if measures:
+            scores.append(to_numpy(score_map(strategy.scorer, prediction)).astype(np.float32))
+    if not classes:
+        return np.empty(0, np.uint8), np.empty(0, np.float32) if measures else None
+    return np.concatenate(classes), np.concatenate(scores) if measures else None
+
+
+def _measure(strategy: Strategy) -> tuple[Bound, Bound]:
+    return strategy.scorer, strategy.granularity
+
+
+def _embeds(strategy: Strategy) -> bool:
+    return "embedding" in strategy.needs
+
+
+def _predict(
+    learner: Learner,
+    model: Model,
+    regions: Sequence[Region],
+    passes: Bound,
+    needs: frozenset[str],
+    seed: int,
+    task: Task | None,
+) -> Iterator[Prediction]:
+    """The learner's predictions, checked to be of these regions in this order, with every field asked for."""
+    name, at = type(learner).__name__, 0
+    for prediction in learner.predict(model, regions, passes, needs, seed=seed):
+        batch = len(prediction.regions)
+        if list(prediction.regions) != list(regions[at : at + batch]):
+            raise ContractError(f"{name} predicted other regions than those asked for, at position {at}.")
+        if task is not None and prediction.mean.shape[1] != len(task.classes):
+            raise ContractError(
+                f"{name} predicts {prediction.mean.shape[1]} classes, but the task has {len(task.classes)}."
+            )
+        for field in needs:
+            if getattr(prediction, field, None) is None and field not in prediction.extra:
+                raise ContractError(f"{name} left out '{field}', which a strategy with '{passes}' needs.")
+        at += batch
+        yield prediction
+    if at != len(regions):
+        raise ContractError(f"{name} predicted {at} of {len(regions)} regions.")
+
+
+class _Columns:
+    """Candidates in the making: arrays of the pool's size, allocated once and filled batch by batch.
+
+    A granularity may yield more than one candidate a region; then the arrays double.
+    """
+
+    def __init__(self, size: int, embeds: bool) -> None:
+        self.embeds = embeds
+        self.regions: list[Region] = []
+        self.arrays: dict[str, NDArray[Any]] = {
+            "score": np.empty(size, np.float32),
+            "predicted": np.empty(size, np.int32),
+            "cost": np.empty(size, np.float32),
+        }
+        if embeds:
+            self.arrays["embedding"] = np.empty((size, 0), np.float32)
+
+    def add(self, batch: Candidates) -> None:
+        start = len(self.regions)
+        self.regions.extend(batch.regions)
+        stop = len(self.regions)
+        for name, array in self.arrays.items():
+            new = getattr(batch, name)
+            if start == 0 and new.ndim > 1:
+                self.arrays[name] = array = np.empty((len(array), *new.shape[1:]), np.float32)
+            if stop > len(array):
+                room = np.empty((max(stop, 2 * len(array)), *array.shape[1:]), array.dtype)
+                room[:start] = array[:start]
+                self.arrays[name] = array = room
+            array[start:stop] = new
+
+    def finish(self, patient: Mapping[str, int]) -> Candidates:
+        n = len(self.regions)
+        numbers = np.fromiter((patient[r.case] for r in self.regions), np.int32, n)
+        columns: dict[str, Any] = {name: array[:n] for name, array in self.arrays.items()}
+        return Candidates(regions=self.regions, patient=numbers, ordered=in_order(self.regions), **columns)
