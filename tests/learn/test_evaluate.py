@@ -192,3 +192,22 @@ def test_a_learner_that_skips_swaps_or_stops_is_found_out(trouble: str) -> None:
     prepared = Prepared(VOLUMES, truth)
     with pytest.raises(ContractError, match="learner"):
         evaluate(Broken(3), prepared, prepared, ["a", "b"])
+
+
+def test_an_own_metric_is_measured_when_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from curette import registry
+
+    monkeypatch.setattr(registry, "_components", dict(registry._components))
+    card = {"task": "segmentation", "dims": (3,), "higher": False, "usual": False}
+
+    @registry.register("metric", "volume_error", of="comparison", **card)  # type: ignore[arg-type]
+    def volume_error(case: Any) -> NDArray[np.float64]:
+        voxels = np.abs(case.whole.sum(axis=0) - case.whole.sum(axis=1))[1:]
+        return voxels[None] * np.prod(case.spacing)
+
+    truth, found = volumes()
+    prepared = Prepared(VOLUMES, truth, spacing=2.0)
+    rows = values(
+        evaluate(Written(3), Prepared(VOLUMES, found), prepared, ["a", "b"], metrics=["volume_error"])
+    )
+    assert rows == {("volume_error", "head"): 0, ("volume_error", "tail"): 16, ("volume_error", "mean"): 8}
