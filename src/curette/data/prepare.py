@@ -74,7 +74,7 @@ def scale(image: NDArray[Any], percentiles: tuple[float, float]) -> NDArray[np.f
         low, high = (float(v) for v in np.percentile(values, percentiles))
         if high <= low:
             low, high = float(values.min()), float(values.max())
-        channel[...] = 0 if high <= low else np.clip((values.astype(np.float64) - low) / (high - low), 0, 1)
+        channel[...] = 0 if high <= low else np.clip((values.astype(np.float32) - low) / (high - low), 0, 1)
     return out
 
 
@@ -315,7 +315,7 @@ class _Build:
         task, notes = self.dataset.task, []
         if self.problems.found:
             notes.append(f"{self.problems} Going on without them (data.skip_bad).")
-        missing = [name for index, name in enumerate(task.names) if index not in self.seen]
+        missing = [name for name in task.foreground if task.names.index(name) not in self.seen]
         if self.seen and missing:
             also = (
                 f" Value {task.ignore} does occur and is read as not annotated; if it means a class, "

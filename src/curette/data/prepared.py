@@ -98,11 +98,11 @@ class Prepared:
     def batch(self, regions: Sequence[Region]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
         """Images [B, channels, *S] of the regions, and where they are not padding [B, *S] (None: everywhere)."""
         images: NDArray[np.float32] = np.take(self._images, self._units(regions), axis=0)
-        cases = [self._row(r.case) for r in regions]
+        cases = np.array([self._row(r.case) for r in regions], np.int64)
         if self._full[cases].all():
             return images, None
         valid = np.zeros((len(regions), *self.size), np.bool_)
-        for mask, case in zip(valid, cases, strict=True):
+        for mask, case in zip(valid, cases.tolist(), strict=True):
             rows, columns = self._grid(case).filled
             mask[rows, columns] = True
         return images, valid

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -152,18 +153,27 @@ def _number(name: str, value: float, total: int) -> int:
 
 def _counts(dataset: Dataset, settings: Split, total: int) -> tuple[int, int, int]:
     """Numbers of patients for test, validation, training."""
-    values = {name: getattr(settings, name) for name in PARTS}
-    if all(v < 1 for v in values.values()) and sum(values.values()) > 1 + 1e-9:
-        raise SettingError(f"split: the shares sum to {sum(values.values()):g}, more than 1.")
-    test, val = _number("test", settings.test, total), _number("val", settings.val, total)
-    if all(v < 1 for v in values.values()) and abs(sum(values.values()) - 1) < 1e-9:
-        train = total - test - val  # rounding must not leave anyone out when the shares are meant to be all
-    else:
-        train = _number("train", settings.train, total)
-    if test + val + train > total or train < 1:
+    order = ("test", "val", "train")
+    values = [getattr(settings, name) for name in order]
+    if any(0 < v < 1 for v in values):
+        if any(v >= 1 for v in values):
+            raise SettingError("split: give counts of patients or shares below 1, not both.")
+        if sum(values) > 1 + 1e-9:
+            raise SettingError(f"split: the shares sum to {sum(values):g}, more than 1.")
+        # Bounds are rounded, not counts: counts could add up to more than there are, or leave someone out.
+        bounds = [round(float(b) * total) for b in np.cumsum([0.0, *values])]
+        test, val, train = (b - a for a, b in pairwise(bounds))
+        for name, value, count in zip(order, values, (test, val, train), strict=True):
+            if value > 0 and count == 0:
+                raise SettingError(
+                    f"split.{name} = {value:g} of {total} patients is none. Ask for a larger share."
+                )
+        return test, val, train
+    test, val, train = (_number(name, value, total) for name, value in zip(order, values, strict=True))
+    if test + val + train > total:
         raise SettingError(
-            f"split: train {settings.train:g}, val {settings.val:g} and test {settings.test:g} need "
-            f"{test + val + max(train, 1)} patients, but '{dataset.name}' has {total}. Ask for fewer."
+            f"split: train {train}, val {val} and test {test} need {test + val + train} patients, "
+            f"but '{dataset.name}' has {total}. Ask for fewer."
         )
     return test, val, train
 
