@@ -13,9 +13,10 @@ from files import archive, blob, decathlon, nifti, pictures, png, volume
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curette.data.build import scale
 from curette.data.case import Case, Dataset, Geometry, Volume
 from curette.data.datasets import open_dataset
-from curette.data.prepare import prepare, scale
+from curette.data.prepare import prepare
 from curette.errors import CuretteWarning, DataError, SettingError
 from curette.recipe import Data, Prepare
 from curette.region import Region

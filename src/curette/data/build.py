@@ -1,0 +1,260 @@
+"""Making the cache: read and check every file, scale intensities, resample, cut into units.
+
+Two passes over the cases, one case in memory at a time. The first reads the files, collects whatever is wrong with any
+of them and spools scaled images; the second, which knows the largest size, cuts units out of the spool. So no file is
+read twice, and the cache needs room for the images twice while it is being made.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curette.data.case import Case, Dataset, Geometry
+from curette.data.check import Problems
+from curette.data.grid import Grid, plane
+from curette.data.labels import encode
+from curette.data.prepared import NO_TARGET
+from curette.errors import DataError, SettingError
+from curette.recipe import Data, Prepare
+
+MULTIPLE = 16  # networks halve the size up to four times
+
+Progress = Callable[[int, int], None]
+
+
+def scale(image: NDArray[Any], percentiles: tuple[float, float]) -> NDArray[np.float32]:
+    """Scale each channel of an image [channels, *S] so that its percentiles become 0 and 1, clipped to that range.
+
+    Where the two percentiles coincide the channel's extremes take their place; a constant channel becomes 0.
+    """
+    out = np.empty(image.shape, np.float32)
+    for channel, values in zip(out, image, strict=True):
+        low, high = (float(v) for v in np.percentile(values, percentiles))
+        if high <= low:
+            low, high = float(values.min()), float(values.max())
+        channel[...] = 0 if high <= low else np.clip((values.astype(np.float32) - low) / (high - low), 0, 1)
+    return out
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What the first pass keeps of a case."""
+
+    case: Case
+    geometry: Geometry
+    shape: tuple[int, ...]
+    offset: int  # in the spool, float32 values
+    truth: int  # in the truth, voxels
+
+
+class Build:
+    """One making of a cache folder."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        data: Data,
+        settings: Prepare,
+        axis: int | None,
+        draft: Path,
+        progress: Progress | None,
+    ) -> None:
+        self.dataset, self.data, self.settings = dataset, data, settings
+        self.axis, self.draft, self.progress = axis, draft, progress
+        self.problems = Problems(f"Data set '{dataset.name}'")
+        self.seen: set[int] = set()
+        self.channels = 0
+
+    def run(self) -> dict[str, Any]:
+        """Write all files; return the facts."""
+        task = self.dataset.task
+        read = self._read_all()
+        grids = self._grids(read)
+        self._write_units(read, grids)
+        (self.draft / "spool.bin").unlink()
+        self._write_index(read, grids)
+        kept = {r.case.id for r in read}
+        return {
+            "dataset": self.dataset.name,
+            "task": task.model_dump(),
+            "axis": self.axis,
+            "size": grids[0].size,
+            "channels": self.channels,
+            "dropped": [c.id for c in self.dataset.cases if c.id not in kept],
+            "warnings": self._warnings(),
+        }
+
+    def _read_all(self) -> list[_Read]:
+        cases = sorted(self.dataset.cases, key=lambda c: c.id)
+        if len({c.id for c in cases}) < len(cases):
+            twice = next(a.id for a, b in itertools.pairwise(cases) if a.id == b.id)
+            raise DataError(f"Data set '{self.dataset.name}' has two cases '{twice}'. Rename one.")
+        labelled = any(_labelled(c) for c in cases)
+        read: list[_Read] = []
+        with (self.draft / "spool.bin").open("wb") as spool, (self.draft / "truth.bin").open("wb") as truth:
+            for done, case in enumerate(cases):
+                if labelled and not _labelled(case):
+                    self.problems.add("case without label in a labelled set", case.images[0].name)
+                else:
+                    try:
+                        read.append(self._read(case, spool, truth))
+                    except DataError as problem:
+                        self.problems.add("file that cannot be used", str(problem).removesuffix("."))
+                if self.progress:
+                    self.progress(done + 1, len(cases))
+            if truth.tell() == 0:
+                truth.write(b"\0")  # an empty file cannot be memory-mapped
+        if self.problems.found and (not self.data.skip_bad or not read):
+            self.problems.settle(skip_bad=False)
+        return read
+
+    def _read(self, case: Case, spool: BinaryIO, truth: BinaryIO) -> _Read:
+        volumes = [source.read() for source in case.images]
+        geometry, shape = volumes[0].geometry, volumes[0].array.shape[1:]
+        for source, volume in zip(case.images, volumes, strict=True):
+            if volume.array.shape[1:] != shape:
+                raise DataError(f"{source.name} has shape {volume.array.shape[1:]}, other channels {shape}")
+        if len(shape) != self.dataset.task.dims:
+            raise DataError(
+                f"{case.images[0].name} has {len(shape)} spatial axes, not {self.dataset.task.dims}"
+            )
+        image = np.concatenate([v.array for v in volumes]) if len(volumes) > 1 else volumes[0].array
+        channels = len(self.dataset.task.channels)
+        if len(image) != channels:
+            raise DataError(f"{case.images[0].name} has {len(image)} channels where the task has {channels}")
+        indices = self._read_label(case, shape)  # before anything is written: a bad case leaves no trace
+        self.channels = channels
+        found = _Read(case, geometry, shape, spool.tell() // 4, truth.tell())
+        spool.write(scale(image, self.settings.percentiles).tobytes())
+        if indices is not None:
+            truth.write(indices.tobytes())
+        return found
+
+    def _read_label(self, case: Case, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+        task = self.dataset.task
+        if task.kind == "classification":
+            if case.target is not None and case.target not in range(len(task.classes)):
+                raise DataError(
+                    f"Case '{case.id}' has class index {case.target} of {len(task.classes)} classes"
+                )
+            self.seen.update([] if case.target is None else [case.target])
+            return None
+        if case.label is None:
+            return None
+        raw = case.label.read().array
+        if raw.shape != shape:
+            raise DataError(f"{case.label.name} has shape {raw.shape}, its image {shape}")
+        indices = encode(raw, task, case.label.name)
+        self.seen.update(np.flatnonzero(np.bincount(indices.ravel(), minlength=256)).tolist())
+        return indices
+
+    def _grids(self, read: Sequence[_Read]) -> list[Grid]:
+        spaced = [_resampled(r.shape, r.geometry.spacing, self.settings.spacing) for r in read]
+        if self.settings.size:
+            height, width = self.settings.size
+        else:
+            planes = np.array([plane(shape, self.axis) for shape in spaced]).max(axis=0)
+            height, width = (-(-int(n) // MULTIPLE) * MULTIPLE for n in planes)
+        if self.settings.fit == "resize":
+            spaced = [_stretched(shape, self.axis, (height, width)) for shape in spaced]
+        return [Grid(r.shape, s, self.axis, (height, width)) for r, s in zip(read, spaced, strict=True)]
+
+    def _write_units(self, read: Sequence[_Read], grids: Sequence[Grid]) -> None:
+        units, size = sum(g.units for g in grids), grids[0].size
+        shape = (units, self.channels, *size)
+        needed, free = 4 * int(np.prod(shape)), shutil.disk_usage(self.draft).free
+        if needed > free:
+            raise SettingError(
+                f"{units} units of {size[0]}×{size[1]} take {needed / 1e9:.1f} GB, but {self.draft.parent} has "
+                f"{free / 1e9:.1f} GB free. Set a smaller prepare.size, or prepare.cache to another disk."
+            )
+        images = np.lib.format.open_memmap(self.draft / "images.npy", "w+", np.float32, shape)
+        segmented = self.dataset.task.kind == "segmentation"
+        labels = np.lib.format.open_memmap(
+            self.draft / "labels.npy", "w+", np.uint8, (units, *size) if segmented else (1,)
+        )
+        spool = np.memmap(self.draft / "spool.bin", np.float32, "r")
+        truth = np.memmap(self.draft / "truth.bin", np.uint8, "r")
+        start = 0
+        for item, grid in zip(read, grids, strict=True):
+            stop, voxels = start + grid.units, int(np.prod(item.shape))
+            image = spool[item.offset : item.offset + voxels * self.channels].reshape(
+                self.channels, *item.shape
+            )
+            grid.image(image, images[start:stop])
+            if segmented and item.case.label:
+                grid.label(truth[item.truth : item.truth + voxels].reshape(item.shape), labels[start:stop])
+            start = stop
+        images.flush()
+        labels.flush()
+
+    def _write_index(self, read: Sequence[_Read], grids: Sequence[Grid]) -> None:
+        count = np.array([g.units for g in grids])
+        flips = np.full((len(read), 3, 2), np.nan)
+        for row, item in zip(flips, read, strict=True):
+            if item.geometry.flips is not None:
+                row[: len(item.geometry.flips)] = item.geometry.flips
+        native_shape = np.ones((len(read), 3), np.int64)
+        for row, item in zip(native_shape, read, strict=True):
+            row[: len(item.geometry.shape)] = item.geometry.shape
+        np.savez(
+            self.draft / "index.npz",
+            id=np.array([r.case.id for r in read]),
+            patient=np.array([r.case.patient for r in read]),
+            labelled=np.array([_labelled(r.case) for r in read]),
+            target=np.array([NO_TARGET if r.case.target is None else r.case.target for r in read]),
+            start=np.concatenate([[0], np.cumsum(count)[:-1]]),
+            count=count,
+            truth_start=np.array([r.truth for r in read]),
+            shape=np.array([r.shape for r in read]),
+            sampled=np.array([g.sampled for g in grids]),
+            affine=np.array([r.geometry.affine for r in read]),
+            native=np.array([r.geometry.native for r in read]),
+            native_shape=native_shape,
+            flips=flips,
+        )
+
+    def _warnings(self) -> list[str]:
+        task, notes = self.dataset.task, []
+        if self.problems.found:
+            notes.append(f"{self.problems} Going on without them (data.skip_bad).")
+        missing = [name for name in task.foreground if task.names.index(name) not in self.seen]
+        if self.seen and missing:
+            also = (
+                f" Value {task.ignore} does occur and is read as not annotated; if it means a class, "
+                "give that class this value."
+                if task.ignore in self.seen
+                else ""
+            )
+            notes.append(
+                f"Data set '{self.dataset.name}': class {', '.join(missing)} is in no label, so nothing can be learned "
+                f"or measured for it.{also}"
+            )
+        return notes
+
+
+def _labelled(case: Case) -> bool:
+    return case.label is not None or case.target is not None
+
+
+def _resampled(
+    shape: tuple[int, ...], have: Sequence[float], want: Sequence[float] | None
+) -> tuple[int, ...]:
+    if want is None:
+        return shape
+    return tuple(
+        max(1, round(n * old / new)) if new else n for n, old, new in zip(shape, have, want, strict=True)
+    )
+
+
+def _stretched(shape: tuple[int, ...], axis: int | None, size: tuple[int, int]) -> tuple[int, ...]:
+    lengths = iter(size)
+    return tuple(n if i == axis else next(lengths) for i, n in enumerate(shape))
