@@ -215,3 +215,23 @@ def _accumulate(
     }
     wanted = {k: v.astype(np.float32) for k, v in fields.items() if k in needs}
     return Prediction(regions, p.mean(axis=0).astype(np.float32), len(logits), valid, **wanted)
+
+
+def prediction_of(
+    passes: Any, *, regions: Sequence[Region] | None = None, valid: Any = None, embedding: Any = None
+) -> Prediction:
+    """A `Prediction` with every field filled from the probabilities of all passes, [B, T, C, *S], in float64."""
+    p = np.asarray(passes, np.float64)
+    logs = np.log(np.where(p > 0, p, 1.0))
+    votes = np.moveaxis(np.eye(p.shape[2])[p.argmax(axis=2)], -1, 2)
+    return Prediction(
+        regions=[Region(f"r{i:03d}") for i in range(len(p))] if regions is None else regions,
+        mean=p.mean(axis=1),
+        passes=p.shape[1],
+        valid=None if valid is None else np.asarray(valid, bool),
+        member_entropy=-(p * logs).sum(axis=2).mean(axis=1),
+        second_moment=(p**2).mean(axis=1),
+        votes=votes.mean(axis=1),
+        logits=np.log(np.maximum(p, 1e-30)).mean(axis=1),
+        embedding=np.zeros((len(p), 2), np.float32) if embedding is None else embedding,
+    )

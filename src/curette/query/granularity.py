@@ -98,7 +98,7 @@ def _max(u: Array, inside: Array | None, prediction: Prediction, q: float) -> Ar
 def _topq(u: Array, inside: Array | None, prediction: Prediction, q: float) -> Array:
     xp = array_namespace(u)
     falling = xp.sort(_sunk(u, inside), axis=1, descending=True)
-    # The factor keeps 0.05 × 100, which float32 makes 5.0000005, from being rounded up to 6.
+    # The factor keeps 0.3 × 50, which float32 puts just above 15, from being rounded up to 16.
     count = xp.ceil(_size(u, inside) * (q * (1 - 1e-6)))
     rank = xp.arange(u.shape[1], dtype=u.dtype, device=device(u))
     return xp.sum(xp.where(rank[None, :] < count[:, None], falling, xp.zeros_like(u)), axis=1) / count

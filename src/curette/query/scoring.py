@@ -55,5 +55,5 @@ def unscored(regions: Sequence[Region], patient: Mapping[str, int]) -> Candidate
 
 def in_order(regions: Sequence[Region]) -> bool:
     """Whether regions rise strictly, which also proves them distinct."""
-    keys = [(r.case, r.axis, r.index, r.box) for r in regions]
+    keys = ((r.case, r.axis, r.index, r.box) for r in regions)
     return all(a < b for a, b in pairwise(keys))

@@ -1,0 +1,104 @@
+"""Every registered granularity keeps the promise of `curette.query.contracts.Granularity`."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from curette.query.granularity import predicted_class
+from curette.query.strategy import parse_strategy  # noqa: F401  (registers the built-in components)
+from curette.region import Region
+from curette.registry import bind, components
+from fakes import prediction_of
+
+REDUCTIONS = ["mean", "sum", "max", "topq", "fgw"]
+CASES = [(name, reduce) for name in sorted(components("granularity")) for reduce in REDUCTIONS]
+REGIONS = [Region("a", 2, z) for z in range(3)]
+
+
+def make(classes: int = 3, space: tuple[int, ...] = (6, 5), seed: int = 0, **fields):
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.ones(classes), (3, 2, *space))
+    prediction = prediction_of(np.moveaxis(p, -1, 2), regions=REGIONS, embedding=rng.normal(size=(3, 4)))
+    return rng.random((3, *space)), replace(prediction, **fields)
+
+
+@pytest.fixture(params=CASES, ids=lambda c: "-".join(c))
+def granularity(request: pytest.FixtureRequest):
+    name, reduce = request.param
+    if "reduce" not in components("granularity")[name].options:
+        pytest.skip(f"'{name}' does not reduce")
+    return bind("granularity", name, reduce=reduce)
+
+
+@pytest.mark.parametrize("space", [(6, 5), (1, 1), (2, 3, 4)])
+@pytest.mark.parametrize("classes", [2, 43])
+def test_columns_are_arrays_of_numpy(granularity, classes, space) -> None:
+    scores, prediction = make(classes, space)
+    found = granularity(scores, prediction, frozenset())
+    assert list(found.regions) == REGIONS
+    assert (found.score.dtype, found.predicted.dtype, found.cost.dtype) == (np.float32, np.int32, np.float32)
+    assert found.embedding.dtype == np.float32
+    assert np.isfinite(found.score).all()
+    assert ((found.predicted >= 0) & (found.predicted < classes)).all()
+
+
+def test_invalid_pixels_count_nowhere(granularity) -> None:
+    scores, prediction = make(space=(6, 5))
+    valid = np.zeros((3, 6, 5), bool)
+    valid[:, :4, :3] = True
+    wild = np.where(valid, scores, np.nan)
+    masked = granularity(wild, replace(prediction, valid=valid), frozenset())
+    cut = replace(prediction, mean=prediction.mean[:, :, :4, :3])
+    alone = granularity(scores[:, :4, :3], cut, frozenset())
+    np.testing.assert_allclose(masked.score, alone.score, rtol=1e-6)
+    np.testing.assert_array_equal(masked.predicted, alone.predicted)
+
+
+def test_a_region_without_valid_pixels_is_wanted_by_nobody(granularity) -> None:
+    scores, prediction = make(space=(6, 5))
+    valid = np.ones((3, 6, 5), bool)
+    valid[1] = False
+    found = granularity(scores, replace(prediction, valid=valid), frozenset())
+    assert found.score[1] == -np.inf
+    assert found.predicted[1] == 0
+    assert np.isfinite(found.score[[0, 2]]).all()
+
+
+def test_taken_regions_are_left_out(granularity) -> None:
+    scores, prediction = make()
+    found = granularity(scores, prediction, frozenset({REGIONS[1], Region("b")}))
+    assert list(found.regions) == [REGIONS[0], REGIONS[2]]
+    assert len(found.embedding) == 2
+
+
+def test_tensors_give_the_same(granularity) -> None:
+    torch = pytest.importorskip("torch")
+    valid = np.random.default_rng(1).random((3, 6, 5)) > 0.3
+    scores, prediction = make(space=(6, 5), valid=valid)
+    expected = granularity(scores, prediction, frozenset())
+    tensors = {k: torch.from_numpy(getattr(prediction, k)) for k in ("mean", "valid", "embedding")}
+    found = granularity(torch.from_numpy(scores), replace(prediction, **tensors), frozenset())
+    np.testing.assert_allclose(found.score, expected.score, rtol=1e-6)
+    np.testing.assert_array_equal(found.predicted, expected.predicted)
+    np.testing.assert_array_equal(found.embedding, expected.embedding)
+
+
+def test_a_score_a_region_stays_as_it_is(granularity) -> None:
+    _, prediction = make(space=())
+    found = granularity(np.array([0.1, 0.7, 0.3]), prediction, frozenset())
+    np.testing.assert_allclose(found.score, [0.1, 0.7, 0.3])
+    np.testing.assert_array_equal(found.predicted, prediction.mean.argmax(axis=1))
+
+
+def test_higher_maps_score_higher(granularity) -> None:
+    scores, prediction = make()
+    low, high = (granularity(s, prediction, frozenset()).score for s in (scores, scores + 1))
+    assert (high > low).all()
+
+
+def test_the_predicted_class_of_maps() -> None:
+    label = np.array([[[0, 0, 0, 2]], [[0, 1, 2, 2]], [[0, 1, 2, 0]], [[0, 0, 0, 0]]])  # [B, *S]
+    mean = np.moveaxis(np.eye(3)[label], -1, 1)
+    prediction = prediction_of(mean[:, None], regions=[Region(c) for c in "abcd"])
+    assert list(predicted_class(prediction)) == [2, 2, 1, 0]

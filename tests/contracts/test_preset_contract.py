@@ -1,0 +1,59 @@
+"""Every preset can be read, works on every kind of task, and beats nobody by accident."""
+
+import numpy as np
+import pytest
+
+from curette.learn.prediction import NEEDS
+from curette.query.candidates import Labelled
+from curette.query.select import select
+from curette.query.strategy import PRESETS, check, parse_strategy
+from curette.query.sweep import embed, sweep
+from fakes import CLASSIFICATION, SEGMENTATION, FakeImages, FakeLearner
+
+
+@pytest.mark.parametrize("name", PRESETS)
+class TestPreset:
+    def test_it_is_written_out_in_four_parts(self, name: str) -> None:
+        preset, strategy = PRESETS[name], parse_strategy(name)
+        assert preset.text.count(" > ") == 3
+        assert str(parse_strategy(preset.text)) == str(strategy)
+        assert str(parse_strategy(str(strategy))) == str(strategy)
+
+    def test_its_card_is_true(self, name: str) -> None:
+        preset, strategy = PRESETS[name], parse_strategy(name)
+        assert preset.truth == strategy.truth
+        assert "\n" not in preset.when
+        assert preset.when.endswith(".")
+        assert strategy.needs <= NEEDS
+
+    @pytest.mark.parametrize("task", [SEGMENTATION, CLASSIFICATION], ids=lambda t: t.kind)
+    def test_it_queries(self, name: str, task) -> None:
+        strategy = parse_strategy(name)
+        check(strategy, task, "slice", 5)
+        images = FakeImages(task, patients=12)
+        pool = images.regions(images.case_ids)
+        done, left = pool[::6], [r for r in pool if r not in pool[::6]]
+        learner = FakeLearner(task, images)
+        model = learner.fit(images.labels(done), seed=0, members=max(1, strategy.members))
+        patient = {case: i for i, case in enumerate(images.case_ids)}
+        candidates = sweep(learner, model, left, [strategy], seed=0, patient=patient, task=task)[strategy]
+        features = None
+        if "embedding" in strategy.needs:
+            features = embed(learner, model, done, strategy.passes, seed=0)
+        labelled = Labelled(done, np.array([patient[r.case] for r in done], np.int32), features)
+        picks = select(strategy, candidates, 5, np.random.default_rng(0), labelled)
+        assert len(set(picks)) == 5
+
+
+def test_the_control_of_pcdal_picks_its_opposite() -> None:
+    images = FakeImages(SEGMENTATION)
+    pool = images.regions(images.case_ids)
+    learner = FakeLearner(SEGMENTATION, images)
+    model = learner.fit(images.labels(pool[:6]), seed=0)
+    high, low = parse_strategy("pcdal"), parse_strategy("pcdal_lpi")
+    patient = dict.fromkeys(images.case_ids, 0)
+    scored = sweep(learner, model, pool, [high, low], seed=0, patient=patient, task=SEGMENTATION)
+    picks = [
+        scored[s].score[select(s, scored[s], 5, np.random.default_rng(0), Labelled())] for s in (high, low)
+    ]
+    assert picks[0].min() > np.median(scored[high].score) > picks[1].max()
