@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curette.errors import SettingError
+from curette.region import Region
+
+cases = st.text(min_size=1).filter(lambda text: "@" not in text)
+spans = st.tuples(st.integers(0, 500), st.integers(1, 500)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+regions = st.one_of(
+    st.builds(Region, cases),
+    st.builds(Region, cases, st.integers(0, 2), st.integers(0, 10_000)),
+    st.builds(lambda case, box: Region(case, box=tuple(box)), cases, st.lists(spans, min_size=1, max_size=3)),
+)
+
+
+@given(regions)
+def test_text_form_reads_back_the_same(region: Region) -> None:
+    assert Region.parse(str(region)) == region
+
+
+@given(st.lists(regions, max_size=20))
+def test_distinct_regions_have_distinct_texts(many: list[Region]) -> None:
+    assert len({str(r) for r in many}) == len(set(many))
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("case17", Region("case17")),
+        ("case17@z=12", Region("case17", 2, 12)),
+        ("case17@x=0", Region("case17", 0, 0)),
+        ("case17@[0:64,32:96,8:40]", Region("case17", box=((0, 64), (32, 96), (8, 40)))),
+        ("a b/ö.png", Region("a b/ö.png")),
+    ],
+)
+def test_text_forms(text: str, region: Region) -> None:
+    assert str(region) == text
+    assert Region.parse(text) == region
+
+
+@pytest.mark.parametrize(
+    "text", ["", "@z=1", "c@", "c@w=1", "c@z=-1", "c@z=1.5", "c@[5:5]", "c@[3:1,0:2]", "c@[]", "c@z=1@z=2"]
+)
+def test_anything_else_is_refused_with_its_text(text: str) -> None:
+    with pytest.raises(SettingError):
+        Region.parse(text)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"axis": 2}, {"index": 3}, {"axis": 3, "index": 0}, {"axis": 0, "index": 0, "box": ((0, 1),)}]
+)
+def test_half_a_slice_and_slice_with_box_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(SettingError, match="case 'c'"):
+        Region("c", **fields)  # type: ignore[arg-type]
+
+
+def test_order_is_case_then_axis_then_position_as_a_number() -> None:
+    ordered = ["a", "a@[0:1,0:2]", "a@x=5", "a@z=2", "a@z=10", "b@z=0"]
+    assert [str(r) for r in sorted(map(Region.parse, reversed(ordered)))] == ordered
