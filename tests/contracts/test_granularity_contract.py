@@ -102,3 +102,12 @@ def test_the_predicted_class_of_maps() -> None:
     mean = np.moveaxis(np.eye(3)[label], -1, 1)
     prediction = prediction_of(mean[:, None], regions=[Region(c) for c in "abcd"])
     assert list(predicted_class(prediction)) == [2, 2, 1, 0]
+
+
+def test_a_pixel_torn_between_classes_counts_for_the_first() -> None:
+    mean = np.array([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4], [0.2, 0.3, 0.5]]).T[None]  # [1, C, pixels]
+    for passes in (mean[..., :1], mean[..., :2], mean):
+        label = passes[0].argmax(axis=0)
+        counts = np.bincount(label, minlength=3)[1:]
+        expected = counts.argmax() + 1 if counts.any() else 0
+        assert list(predicted_class(prediction_of(passes[:, None]))) == [expected]
