@@ -122,7 +122,7 @@ class Study(_Section):
     prepare: Prepare = Prepare()
     train: Train = Train()
     query: Query = Query()
-    metrics: tuple[str, ...] = Field((), description="names from the docs; empty: all that fit the task")
+    metrics: tuple[str, ...] = Field((), description="names from the docs; empty: the usual ones of the task")
     gallery: bool = Field(True, description="keep small pictures of every pick for the report")
 
     @field_validator("seeds", "strategies")
@@ -142,9 +142,9 @@ class Study(_Section):
             raise ValueError(f"split: the shares sum to {sum(parts):g}, more than 1")
         return self
 
-    def digest(self) -> str:
-        """Hash of everything that decides results (not of names, folders, gallery or the list of seeds and strategies)."""
-        kept = self.model_dump(
+    def decisive(self) -> dict[str, Any]:
+        """Everything that decides results: not names, places, gallery and the lists of seeds and strategies."""
+        return self.model_dump(
             mode="json",
             exclude={
                 "name": True,
@@ -155,7 +155,10 @@ class Study(_Section):
                 "data": {"root"},
             },
         )
-        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+    def digest(self) -> str:
+        """Hash of `decisive`."""
+        return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def load_study(path: Path, **changes: Any) -> Study:
