@@ -158,7 +158,7 @@ class Study(_Section):
 
     def digest(self) -> str:
         """Hash of `decisive`."""
-        return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.decisive()).encode()).hexdigest()[:16]
 
 
 def load_study(path: Path, **changes: Any) -> Study:
