@@ -178,6 +178,21 @@ def test_k_center_leaves_broken_features_to_the_end() -> None:
         assert found[4:] == [2, 4]
 
 
+def test_k_center_scales_features_but_not_rounding_noise() -> None:
+    rng = RNG(0)
+    z = rng.normal(size=(50, 3)).astype(np.float32)
+    dead = (1 + 1e-6 * rng.normal(size=(50, 1))).astype(np.float32)
+    labelled = Labelled([Region("l")], None, np.zeros((1, 3), np.float32))
+    wider = Labelled([Region("l")], None, np.array([[0, 0, 0, 1]], np.float32))
+    expected = pick("k_center", pool_of(np.zeros(50), embedding=z), 9, labelled=labelled)
+    assert (
+        pick("k_center", pool_of(np.zeros(50), embedding=z * [1, 100, 1e-3]), 9, labelled=labelled)
+        == expected
+    )
+    noisy = pool_of(np.zeros(50), embedding=np.hstack([z, dead]))
+    assert pick("k_center", noisy, 9, labelled=wider) == expected
+
+
 def test_k_center_of_duplicates_takes_each_once() -> None:
     z = np.repeat(Z[:2], 5, axis=0)
     found = pick("k_center", pool_of(np.zeros(10), embedding=z), 10)
