@@ -1,0 +1,50 @@
+"""Networks by name. Each is a function of kind ``model`` that builds one for a task: ``(task, channels) -> module``.
+
+What the rest relies on: ``forward(x)`` maps images [B, channels, *S] of any size to logits [B, C, *S] (segmentation) or
+[B, C] (classification), and the attribute ``deepest`` is the submodule whose output is the features of the deepest
+encoder level [B, d, *s]. A network meant for the passes ``dropout`` has at least one dropout layer.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from curette.errors import SettingError
+from curette.recipe import Train
+from curette.registry import Component, bind, components
+from curette.task import Task
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+_BUILT_IN = ("unet", "monai", "cnn")
+
+
+def models() -> dict[str, Component]:
+    """All networks by name. This imports torch."""
+    for name in _BUILT_IN:
+        importlib.import_module(f"{__name__}.{name}")
+    return components("model")
+
+
+def build(task: Task, channels: int, settings: Train) -> Module:
+    """Build the network that `settings.model` names, with fresh random weights from torch's global generator.
+
+    Raises `SettingError` for an unknown name or option, and for a network that does not fit the kind of task.
+    """
+    models()
+    bound = bind("model", settings.model, **settings.options)
+    kinds = bound.component.info.get("kinds", (task.kind,))
+    if task.kind not in kinds:
+        fitting = sorted(n for n, c in components("model").items() if task.kind in c.info.get("kinds", ()))
+        raise SettingError(
+            f"The network '{settings.model}' is for {' and '.join(kinds)}, but the task is {task.kind}. "
+            f"Set train.model to one of: {', '.join(fitting)}."
+        )
+    network: Module = bound(task, channels)
+    if not hasattr(network, "deepest"):
+        raise SettingError(
+            f"The network '{settings.model}' has no attribute 'deepest' (the submodule with the deepest encoder features)."
+        )
+    return network

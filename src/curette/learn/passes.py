@@ -1,0 +1,116 @@
+"""How a model is asked: each kind of passes yields the logits of one forward pass after another.
+
+A component of kind ``passes`` is a generator function ``(networks, images, generator) -> iterator of logits``: the
+model's networks in evaluation mode, one batch of images [B, channels, *S], and a `torch.Generator` that all randomness
+comes from. Every tensor it yields is [B, C, *S] on the grid of `images`, or [B, C] for classification. Only one of them
+is alive at a time; `curette.learn.predict` adds them up. ``info`` may say ``members``, how many networks are needed (a
+number, or the name of the option that holds it), and ``stochastic=True``, that two passes must differ, which is proven
+on the first batch. Nothing here imports torch before a network is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from curette.errors import SettingError
+from curette.registry import Bound, register
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+    from torch.nn import Module
+
+
+def members(passes: Bound) -> int:
+    """How many independently trained networks these passes need: 0 for ``none``, 5 for ``ensemble(5)``, else 1.
+
+    Raises `SettingError` if an option asks for less than one pass or network.
+    """
+    for name, value in passes.settings.items():
+        if name == "n" and value < 1:
+            raise SettingError(f"{passes.name}({value}) makes no pass. Give at least 1.")
+    needed = passes.component.info.get("members", 1)
+    return int(passes.settings[needed] if isinstance(needed, str) else needed)
+
+
+@register("passes", "none", members=0)
+def none(networks: Sequence[Module], images: Tensor, generator: Generator) -> Iterator[Tensor]:
+    """No pass at all: the strategy never looks at the model."""
+    raise SettingError("The passes 'none' predict nothing. Use 'single' where predictions are needed.")
+
+
+@register("passes", "single")
+def single(networks: Sequence[Module], images: Tensor, generator: Generator) -> Iterator[Tensor]:
+    """One deterministic pass of the first network."""
+    yield networks[0](images)
+
+
+@register(
+    "passes", "dropout", paper="Gal & Ghahramani, Dropout as a Bayesian approximation, 2016", stochastic=True
+)
+def dropout(
+    networks: Sequence[Module], images: Tensor, generator: Generator, *, n: int = 10
+) -> Iterator[Tensor]:
+    """n passes of the first network with its dropout layers active and everything else, batch norm too, frozen.
+
+    Each sample of a batch has its own mask, fixed by `generator`. Raises `SettingError` for a network without active
+    dropout: its passes would agree, and every disagreement score would be 0.
+    """
+    import torch
+
+    layers = _dropout_layers(networks[0])
+    if not layers:
+        raise SettingError(
+            "The passes 'dropout' need a network with active dropout, and this one has none. Set the network's option "
+            "'dropout' above 0 (train.options), or use the passes 'flips' or 'ensemble'."
+        )
+    for _ in range(n):
+        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+        # torch's dropout draws from the global generator: borrow it for one pass, so that callers never notice.
+        with torch.random.fork_rng(_cuda(images)), _training(layers):
+            torch.manual_seed(seed)
+            logits = networks[0](images)
+        yield logits
+
+
+@register("passes", "flips", paper="PCDAL, 2023")
+def flips(networks: Sequence[Module], images: Tensor, generator: Generator) -> Iterator[Tensor]:
+    """Four passes of the first network: as is, mirrored along the last axis, the one before, and both.
+
+    Dense outputs are mirrored back, so all four lie on the grid of the images; class logits are left as they are.
+    """
+    for axes in ((), (-1,), (-2,), (-2, -1)):
+        logits = networks[0](images.flip(axes) if axes else images)
+        yield logits.flip(axes) if axes and logits.ndim == images.ndim else logits
+
+
+@register("passes", "ensemble", paper="Lakshminarayanan et al., Deep ensembles, 2017", members="n")
+def ensemble(
+    networks: Sequence[Module], images: Tensor, generator: Generator, *, n: int = 5
+) -> Iterator[Tensor]:
+    """One deterministic pass of each of n independently trained networks."""
+    for network in networks[:n]:
+        yield network(images)
+
+
+def _dropout_layers(network: Module) -> list[Module]:
+    from torch.nn.modules.dropout import _DropoutNd
+
+    return [layer for layer in network.modules() if isinstance(layer, _DropoutNd) and layer.p > 0]
+
+
+@contextmanager
+def _training(layers: Sequence[Module]) -> Iterator[None]:
+    """These layers, and no others, in training mode."""
+    for layer in layers:
+        layer.train()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.eval()
+
+
+def _cuda(images: Tensor) -> list[int]:
+    return [images.get_device()] if images.is_cuda else []

@@ -1,0 +1,219 @@
+"""The learner behind the loop's contract, on PyTorch: trains networks, sweeps regions, keeps models on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from curette.errors import DataError, SettingError
+from curette.learn.learner import Images, Labels
+from curette.learn.models import build
+from curette.learn.precision import choose
+from curette.learn.predict import predict
+from curette.learn.prediction import Prediction
+from curette.learn.train import train
+from curette.recipe import Train
+from curette.region import Region
+from curette.registry import Bound
+from curette.seeds import derive
+from curette.task import Task
+
+FORMAT = 1
+_GATHER = 256  # regions read at once when training data are put together
+
+
+@dataclass(frozen=True)
+class TorchModel:
+    """Independently trained networks of one architecture, and the precision they were trained in and predict in."""
+
+    networks: tuple[nn.Module, ...]
+    precision: str
+
+    @property
+    def members(self) -> int:
+        return len(self.networks)
+
+
+class TorchLearner:
+    """Implements `curette.learn.learner.Learner` for the networks of `curette models`.
+
+    `images` yields the prepared images of any region, `channels` is how many they have, `batch` how many regions a
+    sweep looks at in one forward pass. On the same machine and number of threads, equal labels and seed give bit-equal
+    models. Predictions hold float32 tensors on the device that computes them; scorers take those as they are.
+    """
+
+    def __init__(self, task: Task, images: Images, settings: Train, *, channels: int, batch: int) -> None:
+        self.task, self.images, self.settings = task, images, settings
+        self.channels, self.batch = channels, batch
+        self.device = _device(settings.device)
+
+    def fit(
+        self, labels: Labels, *, seed: int, members: int = 1, start: TorchModel | None = None
+    ) -> TorchModel:
+        """Train `members` networks on the labelled regions, from new weights or on from those of `start`.
+
+        The order of `labels` does not matter, and each member's randomness comes from (seed, its number) alone. Raises
+        `SettingError` without labels, `DataError` naming a region whose label does not fit, `DivergedError`.
+        """
+        if not labels:
+            raise SettingError("There is nothing to train on: no region is labelled. Raise query.initial.")
+        if start is not None and start.members < members:
+            raise SettingError(
+                f"The model to start from holds {start.members} networks, but {members} are wanted."
+            )
+        regions = sorted(labels)
+        images, answers = self._gather(regions, labels)
+        shape = (self.settings.batch, *images.shape[1:])
+        precision = choose(self.settings.precision, self.device, self._build, shape)
+        settings = self.settings.model_copy(update={"precision": precision})
+        networks = []
+        for member in range(members):
+            network = self._build(derive(seed, member, "weights"))
+            if start is not None:
+                network.load_state_dict(start.networks[member].state_dict())
+            fabric = Fabric(accelerator=self.device.type, devices=_devices(self.device), precision=precision)
+            train(
+                network, images, answers, self.task, settings, fabric, seed=derive(seed, member, "training")
+            )
+            networks.append(network)
+        return TorchModel(tuple(networks), precision)
+
+    def predict(
+        self, model: TorchModel, regions: Sequence[Region], passes: Bound, needs: frozenset[str], *, seed: int
+    ) -> Iterator[Prediction]:
+        """Yield predictions batch by batch, in order; see `curette.learn.predict.predict`."""
+        return predict(
+            model.networks,
+            self.images,
+            regions,
+            passes,
+            needs,
+            batch=self.batch,
+            seed=seed,
+            device=self.device,
+            precision=model.precision,
+        )
+
+    def save(self, model: TorchModel, path: Path) -> None:
+        """Write weights, network settings and class names to `path`: all of it, or nothing."""
+        content = {
+            "format": FORMAT,
+            "network": self._network(),
+            "precision": model.precision,
+            "weights": [
+                {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+                for network in model.networks
+            ],
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with part.open("wb") as file:
+                torch.save(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def load(self, path: Path) -> TorchModel:
+        """Read a model that `save` wrote. Raises `DataError` if it is missing, damaged, or of another network or task."""
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            stored, precision, weights = content["network"], content["precision"], content["weights"]
+        except FileNotFoundError:
+            raise DataError(f"There is no model {path}. Train it again.") from None
+        except (
+            OSError,
+            RuntimeError,
+            EOFError,
+            KeyError,
+            TypeError,
+            ValueError,
+            pickle.UnpicklingError,
+        ) as problem:
+            raise DataError(
+                f"The model {path} cannot be read, it is damaged or incomplete ({type(problem).__name__}). "
+                "Delete it and train it again."
+            ) from problem
+        if stored != self._network():
+            different = ", ".join(k for k, v in self._network().items() if stored.get(k) != v)
+            raise DataError(
+                f"The model {path} was trained with other settings: {different} differ. Train it again."
+            )
+        networks = []
+        for states in weights:
+            network = self._build(0)
+            network.load_state_dict(states)
+            network.to(self.device, memory_format=self._format)  # type: ignore[call-overload]
+            networks.append(network.eval())
+        return TorchModel(tuple(networks), precision)
+
+    def _gather(self, regions: Sequence[Region], labels: Labels) -> tuple[Tensor, Tensor]:
+        """All training images [N, channels, *S] and labels ([N, *S] or [N]) in one tensor each."""
+        parts = [self.images.batch(regions[i : i + _GATHER])[0] for i in range(0, len(regions), _GATHER)]
+        images = np.concatenate(parts)
+        size = images.shape[2:] if self.task.kind == "segmentation" else ()
+        for region in regions:
+            label = np.asarray(labels[region])
+            if label.shape != size:
+                raise DataError(f"The label of {region} has shape {label.shape}, but the image has {size}.")
+            values = np.unique(label)
+            bad = values[(values != self.task.ignore) & ((values < 0) | (values >= len(self.task.classes)))]
+            if bad.size:
+                raise DataError(
+                    f"The label of {region} holds {bad[:3].tolist()}; the classes are 0 to {len(self.task.classes) - 1}."
+                )
+        answers = np.stack([np.asarray(labels[r]) for r in regions]).astype(np.int16)
+        return torch.from_numpy(images), torch.from_numpy(answers)
+
+    def _build(self, seed: int = 0) -> nn.Module:
+        """A network with the weights that belong to `seed`; torch's global generator stays as it was."""
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            return build(self.task, self.channels, self.settings)
+
+    def _network(self) -> dict[str, Any]:
+        """What decides whether stored weights fit."""
+        return {
+            "model": self.settings.model,
+            "options": json.dumps(self.settings.options, sort_keys=True),
+            "kind": self.task.kind,
+            "classes": list(self.task.names),
+            "channels": self.channels,
+        }
+
+    @property
+    def _format(self) -> torch.memory_format:
+        return torch.channels_last if self.task.dims == 2 else torch.preserve_format
+
+
+def _device(name: str) -> torch.device:
+    """The device a setting names; ``auto`` is CUDA where there is one. Raises `SettingError` if it is not here."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise SettingError(f"train.device is '{name}'. Set it to auto, cpu, cuda or cuda:1.") from None
+    if device.type not in ("cpu", "cuda"):
+        raise SettingError(f"train.device is '{name}'. Set it to auto, cpu or cuda.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SettingError(
+            f"train.device is '{name}', but PyTorch sees {torch.cuda.device_count()} CUDA devices here. Set it to auto or cpu."
+        )
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+def _devices(device: torch.device) -> int | list[int]:
+    return [device.index] if device.type == "cuda" else 1
