@@ -1,0 +1,154 @@
+"""Running a study: strategies × seeds into one folder, going on by itself where it was."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from curette.bench.executors import Failure, run_here, run_processes
+from curette.bench.facts import save_facts
+from curette.bench.folder import StudyFolder
+from curette.bench.jobs import MakeLearner, Materials, plan, torch_learner
+from curette.bench.progress import Progress, Tracker
+from curette.bench.tables import write_tables, write_text
+from curette.data.case import Dataset
+from curette.data.datasets import open_dataset
+from curette.data.prepare import prepare
+from curette.data.splits import Splits, split_patients
+from curette.errors import CuretteError, SettingError
+from curette.learn.metrics import metric_names
+from curette.loop.experiment import check_budget
+from curette.loop.models import tidy
+from curette.query.strategy import Strategy, check, parse_strategy
+from curette.recipe import Study
+
+__all__ = ["Progress", "StudyFolder", "run_study"]
+
+
+def run_study(
+    study: Study,
+    folder: Path,
+    *,
+    workers: int = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_prepare: Callable[[int, int], None] | None = None,
+    make_learner: MakeLearner = torch_learner,
+) -> StudyFolder:
+    """Run every strategy with every seed and write the tables; what the folder holds already is not done again.
+
+    workers       processes; 1 works in this one. Each gets its share of the cores, so on some machines the last digits
+                  of a trained network, and with them picks, may differ between numbers of workers
+    on_progress   called after every durable step, and once before the first
+    on_prepare    called with (cases done, cases in all) while images are prepared
+    make_learner  builds the learner from the study and its prepared data; with several workers a module's function
+
+    Everything is checked before anything is written or trained. A job that fails does not stop the others; the tables
+    hold what is there. Raises `SettingError` or `DataError` for what is wrong with study, data or folder, `CuretteError`
+    naming the jobs that failed. Ctrl-C and SIGTERM pass through (`KeyboardInterrupt`, `SystemExit`) and leave a folder
+    that can go on.
+    """
+    if workers < 1:
+        raise SettingError(f"--workers is {workers}, but must be 1 or more.")
+    place = StudyFolder(Path(folder))
+    strategies = _strategies(study)
+    place.check_place()
+    place.check_study(study, strategies)
+    dataset = open_dataset(study.data)
+    for strategy in strategies:
+        check(strategy, dataset.task, study.data.unit, study.query.budget)
+    metric_names(dataset.task, study.metrics)
+    prepared = prepare(dataset, study.data, study.prepare, on_prepare)
+    dataset = prepared.kept(dataset)
+    splits = _splits(place, study, dataset)
+    materials = Materials(place.path, study, strategies, prepared, splits, make_learner)
+    check_budget(study.query, len(materials.pool))
+    _ = materials.test
+    with place.lock(), _terminable():
+        place.check_study(study, strategies)  # again: another run may have started it since
+        save_facts(place.path, dataset, splits)
+        failures = _run(place, materials, workers, on_progress)
+    _raise(place, failures)
+    return place
+
+
+def _run(
+    place: StudyFolder, materials: Materials, workers: int, on_progress: Callable[[Progress], None] | None
+) -> list[Failure]:
+    study, strategies = materials.study, materials.strategies
+    with closing(place.open_ledger(create=True)) as ledger:
+        materials.splits.save(place.splits)
+        place.write_study(study, ledger)
+        tidy(place.models, ledger)
+        tracker = Tracker(ledger, strategies, study.seeds, study.query.cycles, workers)
+        report = tracker.listener(on_progress)
+        jobs = [] if tracker.finished else plan(strategies, study.seeds)
+        failures: list[Failure] = []
+        try:
+            if workers == 1:
+                failures = run_here(jobs, materials, report)
+            else:
+                failures = run_processes(jobs, materials, workers, report)
+        finally:
+            write_tables(ledger, place.path)
+            _write_failures(place, failures)
+    return failures
+
+
+def _strategies(study: Study) -> tuple[Strategy, ...]:
+    found: dict[str, Strategy] = {}
+    for text in study.strategies:
+        strategy = parse_strategy(text, study.data.unit)
+        if twin := found.get(str(strategy)):
+            raise SettingError(
+                f"strategies: '{twin.name}' and '{strategy.name}' are the same ({strategy}). Leave one out."
+            )
+        found[str(strategy)] = strategy
+    return tuple(found.values())
+
+
+def _splits(place: StudyFolder, study: Study, dataset: Dataset) -> Splits:
+    """The split the study was started with, or a new one."""
+    return (
+        Splits.load(place.splits, dataset) if place.splits.exists() else split_patients(dataset, study.split)
+    )
+
+
+def _write_failures(place: StudyFolder, failures: Sequence[Failure]) -> None:
+    traces = [f"{f.job}: {f.message}\n{f.trace}" for f in failures]
+    if traces:
+        write_text(place.failures, "\n".join(traces))
+    else:
+        place.failures.unlink(missing_ok=True)
+
+
+def _raise(place: StudyFolder, failures: Sequence[Failure]) -> None:
+    if not failures:
+        return
+    told = dict.fromkeys(f"{f.job}: {f.message}" for f in failures)
+    traced = f" Tracebacks are in {place.failures}." if any(f.trace for f in failures) else ""
+    raise CuretteError(
+        f"{len(failures)} part{'s' * (len(failures) > 1)} of the study failed, and what builds on "
+        f"{'them' if len(failures) > 1 else 'it'} was left out. {' '.join(told)}{traced} Everything else is done and "
+        "recorded; run the same command again to try the rest."
+    )
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Turn SIGTERM into `SystemExit`, so that workers are stopped and tables written as after Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,78 @@
+"""The tables of a study folder, written from the ledger: the same runs give the same bytes, whatever order they ran in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from curette.errors import SettingError
+from curette.loop.ledger import Event, Ledger
+
+RESULTS = ("strategy", "seed", "cycle", "labelled", "metric", "class", "value")
+PICKS = ("strategy", "seed", "cycle", "rank", "region", "score")
+TIMINGS = ("strategy", "seed", "cycle", "stage", "seconds", "peak_mb")
+
+
+def write_tables(ledger: Ledger, folder: Path) -> None:
+    """Write ``results.csv``, ``picks.csv`` and ``timings.csv``, each replaced in one step.
+
+    Rows are sorted by strategy, seed and cycle; then metric and class, rank, or stage. The score of a pick that
+    nothing was measured for is empty. `timings.csv` has a row for work that was done: what a run took over from another
+    (the start all strategies of a seed share) is timed once, with the run that did it.
+    """
+    names = {run.id: (run.name, run.seed) for run in ledger.runs()}
+    trained = {(e.run, e.cycle): e.data["labelled"] for e in ledger.events(None, "trained")}
+    results: list[tuple[Any, ...]] = [
+        (*names[e.run], e.cycle, trained[e.run, e.cycle], metric, cls, math.nan if value is None else value)
+        for e in ledger.events(None, "measured")
+        for metric, cls, value in e.data["values"]
+    ]
+    picks: list[tuple[Any, ...]] = [
+        (*names[e.run], e.cycle, e.rank, e.region, e.score) for e in ledger.events(None, "picked")
+    ]
+    timings: list[tuple[Any, ...]] = [
+        (*names[e.run], e.cycle, *timing)
+        for e in ledger.events(None, "queried", "trained", "measured")
+        for timing in _timings(e)
+    ]
+    results.sort(key=lambda row: (*row[:3], *row[4:6]))
+    picks.sort(key=lambda row: row[:4])
+    timings.sort(key=lambda row: row[:4])
+    write_csv(folder / "results.csv", RESULTS, results)
+    write_csv(folder / "picks.csv", PICKS, picks)
+    write_csv(folder / "timings.csv", TIMINGS, timings)
+
+
+def _timings(event: Event) -> Iterable[tuple[Any, ...]]:
+    for stage, seconds, peak_mb in event.data.get("timings", ()):
+        yield stage, round(seconds, 4), round(peak_mb, 1)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table, floats to the last digit, None as nothing."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([repr(v) if isinstance(v, float) else v for v in row] for row in rows)
+    write_text(path, text.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file in one step. Raises `SettingError` when it cannot be written."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as problem:
+        part.unlink(missing_ok=True)
+        raise SettingError(
+            f"{path} cannot be written: {problem.strerror}. Free the disk, or write to another folder (--out)."
+        ) from None

@@ -1,0 +1,374 @@
+"""One run of one strategy with one seed, a durable step at a time.
+
+Cycle c is four steps: *query* (the picks: random for c = 0, the same for every strategy of a seed; else with the model
+of cycle c - 1), *answer* (the oracle labels them), *train*, *measure*. After the last cycle comes *finish*. Which step is
+next follows from the ledger alone, and a step's outcome from the study, the seed and the ledger; so a run that is killed
+anywhere goes on where it was and ends the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from curette.errors import CuretteWarning, SettingError
+from curette.learn.evaluate import Measurement
+from curette.learn.learner import Labels, Learner, Model
+from curette.loop.clock import Timing, timed
+from curette.loop.ledger import Event, Ledger, Run
+from curette.loop.models import Models, model_id
+from curette.loop.oracle import Oracle
+from curette.loop.state import Stage, State
+from curette.loop.trigger import Progress
+from curette.query.candidates import Candidates, Labelled
+from curette.query.select import select
+from curette.query.strategy import Strategy
+from curette.query.sweep import embed, sweep
+from curette.recipe import Query
+from curette.region import Region
+from curette.registry import Bound, bind
+from curette.seeds import derive, spawn
+from curette.task import Task
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What a query picked, for whoever wants to look: regions in pick order with their scores, and the model asked."""
+
+    run: Run
+    strategy: Strategy
+    cycle: int
+    regions: Sequence[Region]
+    scores: Sequence[float | None]
+    model: Model
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all runs of a study share.
+
+    recipe    hash of the settings that decide results (`Study.digest`)
+    pool      the regions that can be picked, in region order
+    patient   case id → a number for its patient
+    members   networks trained in cycle 0, whose model all strategies of a seed share: the most any of them needs
+    finetune  go on from the model of the cycle before instead of starting anew
+    data      hash of the prepared data, for the record
+    on_pick   called after each query, just before its picks are recorded
+    """
+
+    ledger: Ledger
+    learner: Learner
+    oracle: Oracle
+    models: Models
+    recipe: str
+    task: Task
+    pool: Sequence[Region]
+    patient: Mapping[str, int]
+    query: Query
+    evaluate: Callable[[Model], list[Measurement]]
+    members: int = 1
+    finetune: bool = False
+    data: str = ""
+    trigger: Bound = field(default_factory=lambda: bind("trigger", "after_training"))
+    on_pick: Callable[[Picked], None] | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was done: a stage of a cycle of a run. `reused`: another run had done the work; `waiting`: people must act."""
+
+    run: Run
+    cycle: int
+    stage: Stage
+    seconds: float = 0.0
+    reused: bool = False
+    waiting: bool = False
+
+
+def check_budget(query: Query, pool: int) -> None:
+    """Raise `SettingError` when a run would ask for more units than the pool has."""
+    wanted = query.initial + (query.cycles - 1) * query.budget
+    if wanted > pool:
+        raise SettingError(
+            f"query.budget: {query.initial} initial units and {query.cycles - 1} queries of {query.budget} make "
+            f"{wanted}, but the pool has {pool}. Lower query.budget, query.cycles or query.initial, or put more "
+            "patients into split.train."
+        )
+
+
+class Experiment:
+    """A run: one strategy, one seed. `advance` until it returns None.
+
+    Raises `SettingError` when the run was recorded with other settings or another pool.
+    """
+
+    def __init__(self, setup: Setup, strategy: Strategy, seed: int) -> None:
+        check_budget(setup.query, len(setup.pool))
+        self.setup, self.strategy, self.seed = setup, strategy, seed
+        self.run = setup.ledger.open_run(str(strategy), strategy.name, seed, setup.recipe)
+        self._check_record()
+
+    def state(self) -> State:
+        """Where the run stands, read from the ledger."""
+        return State.of(self.setup.ledger.events(self.run.id), self.setup.query.cycles)
+
+    def advance(self) -> Step | None:
+        """Do one durable step and say what it was; None when the run is finished.
+
+        If another process has recorded the same step meanwhile, its record stands.
+        """
+        state = self.state()
+        match state.stage:
+            case None:
+                return None
+            case "query" if state.cycle == 0:
+                return self._initial()
+            case "query":
+                return query_together([self])[0]
+            case "answer":
+                return self._answer(state)
+            case "train":
+                return self._train(state)
+            case "measure":
+                return self._measure(state)
+            case "finish":
+                return self._finish(state.cycle, "all cycles done")
+
+    # Steps -----------------------------------------------------------------------------------------------------------
+
+    def _initial(self) -> Step:
+        pool, query = self.setup.pool, self.setup.query
+        drawn = spawn(self.seed, 0, "initial").permutation(len(pool))[: query.initial]
+        picks = [(pool[i], None) for i in drawn]
+        opened = {"pool": len(pool), "regions": _digest(pool), "data": self.setup.data}
+        self._record(self._event(0, "opened", data=opened), *self._picks(0, picks, []))
+        return Step(self.run, 0, "query")
+
+    def _answer(self, state: State) -> Step:
+        oracle = self.setup.oracle
+        labels = oracle.answer(state.pending)
+        if labels is None:
+            return Step(self.run, state.cycle, "answer", waiting=True)
+        costs = {region: oracle.cost(labels[region]) for region in state.pending}
+        self._record(
+            *(
+                self._event(
+                    state.cycle,
+                    "submitted",
+                    region=str(region),
+                    cost=cost.units,
+                    who=oracle.who,
+                    data={"voxels": cost.voxels, "foreground": cost.foreground},
+                )
+                for region, cost in costs.items()
+            )
+        )
+        return Step(self.run, state.cycle, "answer")
+
+    def _train(self, state: State) -> Step:
+        setup, name = self.setup, self.model_name(state.cycle)
+        known = setup.ledger.first("trained", name)
+        timing = Timing("train")
+        if known is None:
+            with timed("train") as timing:
+                setup.models.keep(name, self._fit(state.cycle))
+        data = {"labelled": len(state.labelled), "members": self._members(state.cycle)}
+        self._record(
+            self._event(state.cycle, "trained", model=name, data=data | _account(known, timing)),
+        )
+        if state.cycle > 0:
+            setup.models.drop(self.model_name(state.cycle - 1), setup.ledger)
+        return Step(self.run, state.cycle, "train", timing.seconds, known is not None)
+
+    def _measure(self, state: State) -> Step:
+        setup, name = self.setup, self.model_name(state.cycle)
+        known = setup.ledger.first("measured", name)
+        timing = Timing("measure")
+        if known is None:
+            model = self._model(state.cycle)
+            with timed("measure") as timing:
+                values = [[m.metric, m.cls, _plain(m.value)] for m in setup.evaluate(model)]
+        else:
+            values = known.data["values"]
+        data = {"values": values} | _account(known, timing)
+        self._record(self._event(state.cycle, "measured", model=name, data=data))
+        return Step(self.run, state.cycle, "measure", timing.seconds, known is not None)
+
+    def _finish(self, cycle: int, why: str) -> Step:
+        self._record(self._event(cycle, "finished", data={"why": why}))
+        return Step(self.run, cycle, "finish")
+
+    # Models ----------------------------------------------------------------------------------------------------------
+
+    def model_name(self, cycle: int) -> str:
+        """Id of this run's model of a cycle whose picks are all labelled: the recorded one, or what it will be."""
+        trained = self._trained(cycle)
+        if trained is not None:
+            return str(trained.model)
+        start = self.model_name(cycle - 1) if self.setup.finetune and cycle > 0 else None
+        labelled = self._labelled(cycle)
+        return model_id(self.setup.recipe, self.seed, cycle, self._members(cycle), labelled, start)
+
+    def _members(self, cycle: int) -> int:
+        """Networks of the model of a cycle: the study's in cycle 0, and none to spare where no query follows."""
+        trained = self._trained(cycle)
+        if trained is not None:
+            return int(trained.data["members"])
+        if cycle == self.setup.query.cycles - 1:
+            return 1
+        return max(1, self.setup.members if cycle == 0 else self.strategy.members)
+
+    def _trained(self, cycle: int) -> Event | None:
+        return next((e for e in self.setup.ledger.events(self.run.id, "trained") if e.cycle == cycle), None)
+
+    def _labelled(self, cycle: int) -> list[Region]:
+        """What the model of a cycle is trained on, in region order."""
+        picked = self.setup.ledger.events(self.run.id, "picked")
+        return sorted(Region.parse(e.region) for e in picked if e.region and e.cycle <= cycle)
+
+    def _fit(self, cycle: int) -> Model:
+        start = self._model(cycle - 1) if self.setup.finetune and cycle > 0 else None
+        labels: Labels | None = self.setup.oracle.answer(self._labelled(cycle))
+        assert labels is not None  # every one of them was submitted
+        seed = derive(self.seed, cycle, "train")
+        return self.setup.learner.fit(labels, seed=seed, members=self._members(cycle), start=start)
+
+    def _model(self, cycle: int) -> Model:
+        return self.setup.models.get(self.model_name(cycle), lambda: self._fit(cycle))
+
+    # Record ----------------------------------------------------------------------------------------------------------
+
+    def _event(self, cycle: int, kind: str, **columns: Any) -> Event:
+        return Event(self.run.id, cycle, kind, **columns)
+
+    def _record(self, *events: Event) -> bool:
+        return self.setup.ledger.record(events)
+
+    def _picks(
+        self, cycle: int, picks: Sequence[tuple[Region, float | None]], timings: Sequence[Timing]
+    ) -> list[Event]:
+        """The events of a query: its marker and one event a pick."""
+        model = self.model_name(cycle - 1) if cycle > 0 else None
+        data = {"count": len(picks), "timings": [_timing(t) for t in timings]}
+        rows = [
+            self._event(cycle, "picked", region=str(region), rank=rank, score=score, model=model)
+            for rank, (region, score) in enumerate(picks)
+        ]
+        return [self._event(cycle, "queried", model=model, data=data), *rows]
+
+    def _select(
+        self, candidates: Candidates, labelled: Sequence[Region], model: Model, cycle: int
+    ) -> list[tuple[Region, float | None]]:
+        """The picks with their scores, in pick order."""
+        setup = self.setup
+        features = None
+        if "embedding" in self.strategy.needs and labelled:
+            passes, seed = self.strategy.passes, derive(self.seed, cycle, "sweep")
+            features = embed(setup.learner, model, labelled, passes, seed=seed)
+        patient = np.array([setup.patient[r.case] for r in labelled], np.int32)
+        rng = spawn(self.seed, cycle, str(self.strategy))
+        known = Labelled(labelled, patient, features)
+        chosen = select(self.strategy, candidates, setup.query.budget, rng, known)
+        if self.strategy.scorer.name == "none":
+            return [(candidates.regions[i], None) for i in chosen]
+        return [(candidates.regions[i], _plain(float(candidates.score[i]))) for i in chosen]
+
+    def _check_record(self) -> None:
+        if self.run.recipe != self.setup.recipe:
+            raise SettingError(
+                f"Strategy '{self.run.name}' with seed {self.seed} was recorded with other settings "
+                f"({self.run.recipe}, now {self.setup.recipe}). Use a new folder."
+            )
+        opened = self.setup.ledger.events(self.run.id, "opened")
+        if opened and opened[0].data["regions"] != _digest(self.setup.pool):
+            raise SettingError(
+                f"The pool was {opened[0].data['pool']} units when the study started, now it is {len(self.setup.pool)} "
+                "or has other units. Bring the data back as they were, or use a new folder."
+            )
+
+
+def advance_together(group: Sequence[Experiment]) -> list[Step]:
+    """Do one step for runs that may share work: empty when all are finished.
+
+    Runs that are not at a query go first, one at a time. Then all queries that ask the same model are one step: one sweep
+    over the pool serves every strategy, and the picks of all are recorded in one transaction.
+    """
+    states = [(run, state) for run in group if (state := run.state()).stage is not None]
+    for run, state in states:
+        if state.stage != "query" or state.cycle == 0:
+            step = run.advance()
+            return [step] if step else []
+    if not states:
+        return []
+    asked = {run: run.model_name(state.cycle - 1) for run, state in states}
+    lead = asked[states[0][0]]
+    return query_together([run for run, _ in states if asked[run] == lead])
+
+
+def query_together(group: Sequence[Experiment]) -> list[Step]:
+    """The query step of runs that ask the same model: one sweep, then each strategy's own selection."""
+    lead = group[0]
+    setup, state = lead.setup, lead.state()
+    cycle = state.cycle
+    progress = Progress(cycle, len(state.picked), len(state.labelled), len(lead._labelled(cycle - 1)))
+    if not setup.trigger(progress):
+        return [Step(run.run, cycle, "query", waiting=True) for run in group]
+    labelled = set(state.labelled)
+    pool = [region for region in setup.pool if region not in labelled]
+    if not pool and setup.query.budget > 0:
+        warnings.warn(
+            f"Seed {lead.seed}: nothing is left in the pool after {len(labelled)} units, so the runs end at cycle "
+            f"{cycle - 1}.",
+            CuretteWarning,
+            stacklevel=2,
+        )
+        return [run._finish(cycle - 1, "pool exhausted") for run in group]
+    model = lead._model(cycle - 1)
+    with timed("sweep" if len(group) == 1 else "shared_sweep") as shared:
+        found = sweep(
+            setup.learner,
+            model,
+            pool,
+            [run.strategy for run in group],
+            seed=derive(lead.seed, cycle, "sweep"),
+            patient=setup.patient,
+            task=setup.task,
+        )
+    events: list[Event] = []
+    done: list[Step] = []
+    for run in group:
+        with timed("select") as own:
+            candidates = found[run.strategy]
+            picks = run._select(candidates, state.labelled, model, cycle)
+        if setup.on_pick and picks:
+            regions, scores = zip(*picks, strict=True)
+            setup.on_pick(Picked(run.run, run.strategy, cycle, regions, scores, model))
+        events += run._picks(cycle, picks, [shared, own] if run is lead else [own])
+        seconds = own.seconds + shared.seconds / len(group)
+        done.append(Step(run.run, cycle, "query", seconds, reused=run is not lead))
+    setup.ledger.record(events)
+    return done
+
+
+def _digest(pool: Sequence[Region]) -> str:
+    return hashlib.sha256("\n".join(str(region) for region in pool).encode()).hexdigest()[:16]
+
+
+def _plain(value: float) -> float | None:
+    """A number as the ledger keeps it: what is not a number is None."""
+    return None if math.isnan(value) else value
+
+
+def _timing(timing: Timing) -> list[Any]:
+    return [timing.stage, timing.seconds, timing.peak_mb]
+
+
+def _account(known: Event | None, timing: Timing) -> dict[str, Any]:
+    """What a step took, or whose work it took over; work done once is timed once."""
+    return {"timings": [_timing(timing)]} if known is None else {"reused": known.run}
