@@ -87,7 +87,7 @@ class Train(_Section):
     )
     steps: int = Field(800, ge=1)
     batch: int = Field(8, ge=1)
-    lr: float = Field(3e-3, gt=0, description="peak learning rate of AdamW")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(1e-4, ge=0)
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")

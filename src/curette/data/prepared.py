@@ -60,6 +60,11 @@ class Prepared:
     def task(self) -> Task:
         return Task.model_validate(self.facts["task"])
 
+    @property
+    def unit_task(self) -> Task:
+        """The task as a learner meets it: the units of a volume cut into slices have two dimensions."""
+        return self.task.model_copy(update={"dims": len(self.size)})
+
     @cached_property
     def size(self) -> tuple[int, ...]:
         """Shape [*S] of a unit."""
