@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import numpy as np
+from fakes import CLASSIFICATION, SEGMENTATION, FakeImages
+
+from curette.loop.oracle import Cost, SimulatedOracle
+from curette.loop.trigger import Progress
+from curette.registry import bind
+
+
+def test_the_simulated_oracle_answers_from_the_truth_of_just_the_regions_asked_for() -> None:
+    images = FakeImages()
+    regions = images.regions(["p01"])[2:5]
+    oracle = bind("oracle", "simulated")(images)
+    answer = oracle.answer(regions)
+    assert list(answer) == regions
+    for region in regions:
+        np.testing.assert_array_equal(answer[region], images.truth("p01")[:, :, region.index])
+
+
+def test_cost_counts_annotated_foreground_only() -> None:
+    oracle = SimulatedOracle(FakeImages(SEGMENTATION))
+    label = np.array([[0, 1, 2], [255, 255, 1]], np.uint8)
+    assert oracle.cost(label) == Cost(1.0, 6, 3)
+
+
+def test_a_class_costs_a_unit_and_no_voxels() -> None:
+    oracle = SimulatedOracle(FakeImages(CLASSIFICATION))
+    assert oracle.cost(np.array(2)) == Cost(1.0, 0, 0)
+
+
+def test_the_query_after_training_waits_for_labels_and_for_the_training() -> None:
+    due = bind("trigger", "after_training")
+    assert due(Progress(1, picked=5, labelled=5, trained_on=5))
+    assert not due(Progress(1, picked=5, labelled=4, trained_on=4))
+    assert not due(Progress(1, picked=5, labelled=5, trained_on=3))
