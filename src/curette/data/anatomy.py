@@ -62,11 +62,11 @@ def tissues(rng: np.random.Generator, size: tuple[int, int, int], *, rare: bool)
 
     side = -1.0 if rare else 1.0
     centre = np.array([side * 0.26, 0.0, 0.0]) + rng.uniform(-0.12, 0.12, 3)
-    radii = np.array([0.36, 0.46, 0.62]) * rng.uniform(0.85, 1.15, 3)
+    radii = np.array([0.36, 0.46, 0.76]) * rng.uniform(0.85, 1.15, 3)
     organ = Barrel(centre, radii, side * rng.uniform(-0.45, 0.45))
     beside = centre * [-1, 1, 1] + rng.uniform(-0.08, 0.08, 3)
 
-    out[Barrel(beside, np.array([0.30, 0.44, 0.75]), -organ.angle).distance(grid) < 1] = NEIGHBOUR
+    out[Barrel(beside, np.array([0.30, 0.44, 0.85]), -organ.angle).distance(grid) < 1] = NEIGHBOUR
     for _ in range(3):
         out[_vessel(rng, grid) & (out == BODY)] = VESSEL
     inside = organ.distance(grid) < 1
@@ -74,7 +74,7 @@ def tissues(rng: np.random.Generator, size: tuple[int, int, int], *, rare: bool)
     ripple = _ripple(rng, grid, centre)
     for medulla in _medullas(organ, rare=rare):
         out[inside & (medulla.distance(grid) + ripple < 1)] = MEDULLA
-    nodule = Barrel(_seat(rng, organ, rare=rare), np.array([0.15, 0.15, 0.30]) * rng.uniform(0.85, 1.2))
+    nodule = Barrel(_seat(rng, organ, rare=rare), np.array([0.19, 0.19, 0.44]) * rng.uniform(0.85, 1.2))
     out[nodule.distance(grid) < 1] = NODULE
     return out
 
@@ -82,7 +82,7 @@ def tissues(rng: np.random.Generator, size: tuple[int, int, int], *, rare: bool)
 def _medullas(organ: Barrel, *, rare: bool) -> list[Barrel]:
     if rare:
         return [organ.part([0, place, 0], [0.58, 0.36, 0.66]) for place in (-0.5, 0.5)]
-    return [organ.part([-0.18, 0, 0], [0.60, 0.62, 0.72])]
+    return [organ.part([-0.18, 0, 0], [0.60, 0.62, 0.76])]
 
 
 def _seat(rng: np.random.Generator, organ: Barrel, *, rare: bool) -> Vector:
@@ -97,7 +97,7 @@ def _vessel(rng: np.random.Generator, grid: Grid) -> NDArray[np.bool_]:
     """A slanted tube along z."""
     start, slope = rng.uniform(-0.62, 0.62, 2), rng.uniform(-0.25, 0.25, 2)
     away = [grid[i] - start[i] - slope[i] * grid[2] for i in range(2)]
-    tube: NDArray[np.bool_] = np.hypot(away[0], away[1]) < rng.uniform(0.06, 0.11)
+    tube: NDArray[np.bool_] = np.hypot(away[0], away[1]) < rng.uniform(0.05, 0.09)
     return tube
 
 

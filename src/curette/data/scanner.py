@@ -13,9 +13,9 @@ BRIGHTNESS = {
     anatomy.BODY: 0.46,
     anatomy.CORTEX: 0.66,
     anatomy.MEDULLA: 0.40,
-    anatomy.NODULE: 0.90,
+    anatomy.NODULE: 0.98,
     anatomy.NEIGHBOUR: 0.60,
-    anatomy.VESSEL: 0.84,
+    anatomy.VESSEL: 0.76,
 }
 
 Image = NDArray[np.float32]
@@ -36,7 +36,7 @@ def scan(rng: np.random.Generator, tissues: NDArray[np.uint8]) -> Image:
     image *= _bias(rng, tissues.shape, 0.40 if biased else 0.08)
     if moved:
         image = _ghosts(rng, image)
-    image = _rician(rng, image, 0.06 if noisy else 0.02)
+    image = _rician(rng, image, 0.05 if noisy else 0.02)
     return (image * rng.uniform(600, 1400)).astype(np.float32)
 
 
