@@ -73,7 +73,7 @@ def write_folder(
                         (strategy, seed, cycle, "sweep", 6.25, 903.5),
                         (strategy, seed, cycle, "select", 0.03, ""),
                     ]
-                    picks += _picks(folder, study, strategy, seed, cycle, classification, pictures)
+                    picks += _picks(folder, study, strategy, seed, cycle, classes, pictures)
     _write(folder / "results.csv", "strategy seed cycle labelled metric class value", results)
     _write(folder / "picks.csv", "strategy seed cycle rank region score", picks)
     _write(folder / "timings.csv", "strategy seed cycle stage seconds peak_mb", timings)
@@ -84,31 +84,20 @@ def write_folder(
 
 
 def _picks(
-    folder: Path, study: Study, strategy: str, seed: int, cycle: int, classification: bool, pictures: bool
+    folder: Path, study: Study, strategy: str, seed: int, cycle: int, classes: tuple[str, ...], pictures: bool
 ) -> list[tuple[object, ...]]:
-    n = study.query.budget
-    rng = np.random.default_rng([seed, cycle, len(strategy)])
-    regions = [f"p{i % 7:02d}x{cycle}" + ("" if classification else f"@z={i + cycle}") for i in range(n)]
+    n, slices = study.query.budget, "background" in classes
+    rng = np.random.default_rng([seed, cycle, *strategy.encode()])
+    regions = [f"p{i % 7:02d}x{cycle}" + (f"@z={i + cycle}" if slices else "") for i in range(n)]
     plain = strategy == "random"
     scores = np.full(n, np.nan) if plain else np.sort(rng.random(n))[::-1]
     if pictures:
-        image, truth, prediction, score_map = draw(n, rng)
-        if classification:
-            save_gallery(
-                folder,
-                strategy,
-                seed,
-                cycle,
-                regions,
-                scores,
-                image,
-                rng.integers(0, 2, n),
-                rng.integers(0, 2, n),
-                None,
-            )
-        else:
-            maps = None if plain else score_map
-            save_gallery(folder, strategy, seed, cycle, regions, scores, image, truth, prediction, maps)
+        image, truth, prediction, maps = draw(n, rng)
+        if not slices:
+            truth, prediction = rng.integers(0, 2, (2, n))
+        shown = maps if slices and not plain else None
+        place = (folder, strategy, seed, cycle)
+        save_gallery(*place, regions, scores, image, truth, prediction, shown, classes=classes)
     return [
         (strategy, seed, cycle, rank, region, "" if plain else score)
         for rank, (region, score) in enumerate(zip(regions, scores, strict=True))

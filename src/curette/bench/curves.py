@@ -92,13 +92,18 @@ def looks(strategies: Sequence[str], control: str | None) -> dict[str, Look]:
     return {s: found[s] for s in strategies}
 
 
-def panel(curves: Sequence[Curve], look: dict[str, Look], *, title: str, xlabel: str, wide: bool) -> str:
-    """One panel as inline SVG: colours are the page's variables ``--s0`` …, groups carry the classes ``s0`` …"""
+def panel(
+    curves: Sequence[Curve], look: dict[str, Look], *, title: str, xlabel: str, salt: str, wide: bool
+) -> str:
+    """One panel as inline SVG: colours are the page's variables ``--s0`` …, groups carry the classes ``s0`` …
+
+    `salt` makes the ids inside differ from those of the page's other panels.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
     number = {s: i for i, s in enumerate(look)}
-    with matplotlib.rc_context(_style(title)):
+    with matplotlib.rc_context(_style(salt)):
         figure = Figure(figsize=(5.8, 4.15) if wide else (4.0, 2.9), layout="constrained")
         axes = figure.subplots()
         for curve in curves:

@@ -38,6 +38,7 @@ class Gallery:
     truth       uint8 [n, H, W] class indices (the task's ignore value kept), or [n] for classification
     prediction  uint8, like `truth`
     score_map   float32 [n, H, W] (8-bit steps between its minimum and maximum), or None
+    classes     class names by index, () when they were not given
     """
 
     strategy: str
@@ -49,6 +50,7 @@ class Gallery:
     truth: Bytes
     prediction: Bytes
     score_map: NDArray[np.float32] | None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.regions)
@@ -78,6 +80,8 @@ def save_gallery(
     truth: NDArray[Any],
     prediction: NDArray[Any],
     score_map: NDArray[Any] | None = None,
+    *,
+    classes: Sequence[str] = (),
 ) -> Path:
     """Keep the picks of one query as small pictures, replacing an older file in one step.
 
@@ -103,6 +107,7 @@ def save_gallery(
         "image": _grey(_shrink(np.asarray(image[:n, :3], np.float32), factor)),
         "truth": _labels(np.asarray(truth[:n]), factor),
         "prediction": _labels(np.asarray(prediction[:n]), factor),
+        "classes": np.array(list(classes), dtype=np.str_),
     }
     if score_map is not None:
         steps, low, high = _quantise(_shrink(np.asarray(score_map[:n], np.float32), factor))
@@ -134,6 +139,7 @@ def load_gallery(path: Path) -> Gallery:
             truth=stored["truth"],
             prediction=stored["prediction"],
             score_map=score_map,
+            classes=tuple(str(c) for c in stored["classes"]),
         )
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as problem:
         raise DataError(

@@ -78,17 +78,18 @@ class StudyRecord:
     @cached_property
     def metrics(self) -> tuple[str, ...]:
         """Measured metrics, the one that conclusions are drawn from first."""
-        found = tuple(dict.fromkeys(r.metric for r in self.results))
+        found = tuple(dict.fromkeys(metric for _, metric, _ in self._runs))
         order = [m for m in (*self.study.metrics, *_PRIMARY) if m in found]
         return tuple(dict.fromkeys((*order, *found)))
 
     def classes(self, metric: str) -> tuple[str, ...]:
         """What `metric` was measured of: ``mean`` first where it is there, then the classes."""
-        found = dict.fromkeys(r.cls for r in self.results if r.metric == metric)
+        found = dict.fromkeys(cls for _, m, cls in self._runs if m == metric)
         return tuple(sorted(found, key=lambda c: c != MEAN))
 
     @cached_property
     def _runs(self) -> dict[tuple[str, str, str], Runs]:
+        """By (strategy, metric, class); values that are not defined are left out."""
         table: dict[tuple[str, str, str], Runs] = {}
         for r in self.results:
             if not math.isfinite(r.value):

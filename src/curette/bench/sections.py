@@ -19,6 +19,7 @@ from curette.recipe import dump_study
 _METRICS = {
     "dice_3d": ("Dice per volume", 3),
     "dice_2d": ("Dice per slice", 3),
+    "dice_pooled": ("Dice, all test volumes pooled", 3),
     "hd95_mm": ("Hausdorff distance, 95th percentile, mm", 2),
     "hd95_one_empty": ("Test volumes where prediction or truth lacks the class", 1),
     "accuracy": ("Accuracy", 3),
@@ -64,7 +65,7 @@ def page(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun]) -
         "level": f"{LEVEL:g}",
         "times": _times(record),
         "cost": _cost(record, trace, look),
-        "gallery": showcase(record, facts),
+        "gallery": showcase(record),
         "runs": [_run(record, t) for t in trace],
         "recipe": dump_study(record.study),
         "truthful": {s for s in record.strategies if uses_truth(s)},
@@ -153,7 +154,13 @@ def _claims(tested: Sequence[Standing], control: str, digits: int) -> str:
     if not found:
         return over + f"no 95 % interval of the {len(tested)} differences excludes zero."
     some = "the 95 % interval excludes zero for " + "; ".join(found) + "."
-    return over + some + (f" {len(tested)} strategies were compared." if len(tested) > 1 else "")
+    some += f" {len(tested)} strategies were compared." if len(tested) > 1 else ""
+    smallest = max(r.against.smallest for r in tested if r.against)
+    if smallest >= LEVEL:
+        some += (
+            f" So few seeds cannot confirm this by permutation: the smallest possible p is {_p(smallest)}."
+        )
+    return over + some
 
 
 def _strategy(record: StudyRecord, strategy: str, look: Look, i: int) -> dict[str, Any]:
@@ -183,6 +190,7 @@ def _metric(record: StudyRecord, metric: str, look: dict[str, Look]) -> dict[str
             look,
             title="mean of the classes" if c == MEAN and len(shown) > 1 else c,
             xlabel=f"labelled {unit}s",
+            salt=f"{metric} {c}",
             wide=c == main,
         )
         for c in shown
@@ -317,7 +325,9 @@ def _times(record: StudyRecord) -> list[dict[str, Any]]:
 def _seconds(value: float) -> str:
     if value >= 600:
         return f"{value / 60:.0f} min"
-    return f"{value:.0f} s" if value >= 10 else f"{value:.2g} s"
+    if value < 0.1:
+        return "< 0.1 s"
+    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
 
 
 def _cost(record: StudyRecord, trace: Sequence[TracedRun], look: dict[str, Look]) -> dict[str, Any] | None:
@@ -339,7 +349,7 @@ def _cost(record: StudyRecord, trace: Sequence[TracedRun], look: dict[str, Look]
         drawn.append(Curve(curve.strategy, tuple(points)))
         table.append({"strategy": curve.strategy, "cells": {c: f"{v:,.0f}" for c, v in spent.items()}})
     name, _ = label(metric)
-    picture = panel(drawn, look, title=name, xlabel="labelled foreground voxels", wide=True)
+    picture = panel(drawn, look, title=name, xlabel="labelled foreground voxels", salt="cost", wide=True)
     return {
         "panel": picture,
         "budgets": _budgets(curves(record, metric, record.classes(metric)[0])),

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from curette.bench.facts import Facts
 from curette.bench.gallery import Gallery, load_gallery
 from curette.bench.record import StudyRecord
 from curette.bench.thumbnails import class_indices, outline_colour, strip
@@ -18,7 +17,7 @@ BYTES = 5_000_000
 _GUESS = 7_000
 
 
-def showcase(record: StudyRecord, facts: Facts | None) -> dict[str, Any]:
+def showcase(record: StudyRecord) -> dict[str, Any]:
     """Groups by strategy, in each the cycles, in each the picks in pick order, all of the first seed that has any."""
     found = _first_seed(record)
     shown = max(1, BYTES // _GUESS // max(1, len(found)))
@@ -26,7 +25,7 @@ def showcase(record: StudyRecord, facts: Facts | None) -> dict[str, Any]:
     groups = []
     for strategy in record.strategies:
         own = sorted((g for g in found if g.strategy == strategy), key=lambda g: g.cycle)
-        cycles = [_cycle(record, gallery, shown, facts) for gallery in own]
+        cycles = [_cycle(record, gallery, shown) for gallery in own]
         if cycles:
             groups.append({"strategy": strategy, "cycles": cycles})
     return {
@@ -34,7 +33,9 @@ def showcase(record: StudyRecord, facts: Facts | None) -> dict[str, Any]:
         "seed": found[0].seed if found else None,
         "segmentation": segmentation,
         "maps": any(g.score_map is not None for g in found),
-        "key": [(_name(i, facts), outline_colour(i)) for i in class_indices(found)] if segmentation else [],
+        "key": [(_name(i, found[0]), outline_colour(i)) for i in class_indices(found)]
+        if segmentation
+        else [],
         "lists": [] if found else _lists(record),
     }
 
@@ -50,14 +51,14 @@ def _first_seed(record: StudyRecord) -> list[Gallery]:
     return []
 
 
-def _cycle(record: StudyRecord, gallery: Gallery, shown: int, facts: Facts | None) -> dict[str, Any]:
+def _cycle(record: StudyRecord, gallery: Gallery, shown: int) -> dict[str, Any]:
     picked = [
         p
         for p in record.picks
         if (p.strategy, p.seed, p.cycle) == (gallery.strategy, gallery.seed, gallery.cycle)
     ]
     regions = [p.region for p in picked] or list(gallery.regions)
-    cards = [_card(gallery, i, facts) for i in range(min(len(gallery), shown))]
+    cards = [_card(gallery, i) for i in range(min(len(gallery), shown))]
     return {
         "cycle": gallery.cycle,
         "summary": _summary(regions, record.study.data.unit),
@@ -72,7 +73,7 @@ def _summary(regions: Sequence[str], unit: str) -> str:
     return picks if unit == "image" else f"{picks} from {cases} case{'s' * (cases != 1)}"
 
 
-def _card(gallery: Gallery, pick: int, facts: Facts | None) -> dict[str, Any]:
+def _card(gallery: Gallery, pick: int) -> dict[str, Any]:
     region, score = gallery.regions[pick], float(gallery.scores[pick])
     source, width, height = strip(gallery, pick, upright=Region.parse(region).axis >= 0)
     card: dict[str, Any] = {
@@ -88,8 +89,8 @@ def _card(gallery: Gallery, pick: int, facts: Facts | None) -> dict[str, Any]:
     if gallery.truth.ndim == 1:
         true, predicted = int(gallery.truth[pick]), int(gallery.prediction[pick])
         card |= {
-            "truth": _name(true, facts),
-            "predicted": _name(predicted, facts),
+            "truth": _name(true, gallery),
+            "predicted": _name(predicted, gallery),
             "right": true == predicted,
         }
         what = "image"
@@ -97,9 +98,8 @@ def _card(gallery: Gallery, pick: int, facts: Facts | None) -> dict[str, Any]:
     return card
 
 
-def _name(index: int, facts: Facts | None) -> str:
-    names = facts.classes if facts else ()
-    return names[index] if index < len(names) else f"class {index}"
+def _name(index: int, gallery: Gallery) -> str:
+    return gallery.classes[index] if index < len(gallery.classes) else f"class {index}"
 
 
 def _lists(record: StudyRecord) -> list[dict[str, Any]]:

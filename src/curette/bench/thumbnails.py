@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from functools import cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def strip(gallery: Gallery, pick: int, *, upright: bool) -> tuple[str, int, int]
     zoom = max(1, round(SIDE / max(height, width)))
     large = [_enlarge(p, zoom, smooth=True) for p in turned]
     for panel, label in zip(large, labels, strict=False):
-        _outline(panel, _enlarge(_turn(label, upright), zoom, smooth=False))
+        _outline(panel, _enlarge(_turn(label, upright), zoom, smooth=False), width=2 if zoom > 2 else 1)
     gap = np.full((height * zoom, _GAP, 3), _BETWEEN, np.uint8)
     joined = np.concatenate([part for panel in large for part in (gap, panel)][1:], axis=1)
     return _encode(joined), joined.shape[1], joined.shape[0]
@@ -97,7 +98,7 @@ def _enlarge(array: NDArray[Any], zoom: int, *, smooth: bool) -> NDArray[Any]:
     return np.array(Image.fromarray(array).resize(size, Image.Resampling.BICUBIC))
 
 
-def _outline(panel: Bytes, label: Bytes) -> None:
+def _outline(panel: Bytes, label: Bytes, width: int) -> None:
     """Draw the inner edge of every class into the panel; voxels without annotation are veiled in grey."""
     classes = [int(c) for c in np.unique(label) if c]
     for cls in classes:
@@ -106,23 +107,22 @@ def _outline(panel: Bytes, label: Bytes) -> None:
             panel[inside] = panel[inside] // 2 + np.array(_IGNORED, np.uint8) // 2
             continue
         core = inside.copy()
-        for axis in (0, 1):
-            for step in (1, -1):
-                core &= _shifted(inside, step, axis)
+        for axis, step in product((0, 1), (width, -width)):
+            core &= _shifted(inside, step, axis)
         panel[inside & ~core] = OUTLINES[(cls - 1) % len(OUTLINES)]
 
 
 def _shifted(mask: NDArray[np.bool_], step: int, axis: int) -> NDArray[np.bool_]:
     moved = np.roll(mask, step, axis)
     edge: list[Any] = [slice(None), slice(None)]
-    edge[axis] = 0 if step > 0 else -1
+    edge[axis] = slice(None, step) if step > 0 else slice(step, None)
     moved[tuple(edge)] = False
     return moved
 
 
 def _encode(picture: Bytes) -> str:
     kind, options = (
-        ("WEBP", {"quality": 78, "method": 4}) if features.check("webp") else ("JPEG", {"quality": 80})
+        ("WEBP", {"quality": 82, "method": 4}) if features.check("webp") else ("JPEG", {"quality": 80})
     )
     data = io.BytesIO()
     Image.fromarray(picture).save(data, format=kind, **options)

@@ -1,0 +1,5 @@
+"""``python -m curette`` is the command ``curette``."""
+
+from curette.cli import main
+
+main()

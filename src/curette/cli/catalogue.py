@@ -1,0 +1,82 @@
+"""What there is to choose from, taken from the registry: strategies, data sets, networks, as plain values."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from curette.registry import Component, components
+
+PARTS = ("passes", "scorer", "granularity", "selector")
+
+
+def strategies() -> dict[str, Any]:
+    """Named strategies, and the parts that others can be put together from."""
+    from curette.query.strategy import PRESETS, parse_strategy
+
+    named = [
+        {
+            "name": name,
+            "strategy": preset.text,
+            "when": preset.when,
+            "paper": preset.paper,
+            "uses_truth": preset.truth or parse_strategy(name).truth,
+        }
+        for name, preset in PRESETS.items()
+    ]
+    parts = {kind: [describe(c) for c in components(kind).values()] for kind in PARTS}
+    return {"strategies": named, "parts": parts}
+
+
+def datasets() -> list[dict[str, Any]]:
+    """Layouts of data sets that can be opened."""
+    import curette.data.datasets  # noqa: F401  (registers the built-in ones)
+
+    return [describe(c) for c in components("dataset").values()]
+
+
+def models() -> list[dict[str, Any]]:
+    """Networks that can be trained. This imports torch."""
+    from curette.learn.models import models as found
+
+    return [describe(c) | {"kinds": list(c.info.get("kinds", ()))} for c in found().values()]
+
+
+def describe(component: Component) -> dict[str, Any]:
+    """A component's card: name, what it is in one sentence, paper, and options with their defaults."""
+    return {
+        "name": component.name,
+        "summary": component.summary,
+        "paper": component.paper,
+        "options": {name: _default(p) for name, p in component.options.items()},
+    }
+
+
+def form(card: dict[str, Any]) -> str:
+    """How to write a component with its options: ``dropout(n=10)``."""
+    options = [name if value is None else f"{name}={_text(value)}" for name, value in card["options"].items()]
+    return f"{card['name']}({', '.join(options)})" if options else card["name"]
+
+
+def _default(parameter: inspect.Parameter) -> Any:
+    """The default as JSON knows it; None where there is none to show."""
+    value = parameter.default
+    if value is inspect.Parameter.empty:
+        return None
+    return (
+        list(value)
+        if isinstance(value, tuple)
+        else value
+        if isinstance(value, (bool, int, float, str, list, dict))
+        else None
+    )
+
+
+def _text(value: Any) -> str:
+    return (
+        str(value).lower()
+        if isinstance(value, bool)
+        else f'"{value}"'
+        if isinstance(value, str)
+        else str(value)
+    )
