@@ -39,10 +39,10 @@ class Data(_Section):
 class Split(_Section):
     """Patients for the pool, for validation and for the test, as counts or as shares that sum to at most 1."""
 
-    train: float = Field(0.7, gt=0)
-    val: float = Field(0.0, ge=0)
-    test: float = Field(0.3, gt=0)
-    seed: int = 0
+    train: float = Field(0.7, gt=0, description="patients of the pool")
+    val: float = Field(0.0, ge=0, description="patients set aside, never trained on or tested with")
+    test: float = Field(0.3, gt=0, description="patients every cycle is measured on")
+    seed: int = Field(0, description="of the draw of patients")
     given: bool = Field(True, description="keep the split a data set brings along, where it has one")
 
 
@@ -72,8 +72,8 @@ class Augment(_Section):
     scale: float = Field(0.1, ge=0, lt=1, description="largest relative change of size")
     shift: float = Field(0.05, ge=0, lt=1, description="largest shift, share of the image")
     flip: tuple[Literal["x", "y", "z"], ...] = Field((), description="axes that may be mirrored")
-    brightness: float = Field(0.1, ge=0)
-    contrast: float = Field(0.1, ge=0)
+    brightness: float = Field(0.1, ge=0, description="largest amount added")
+    contrast: float = Field(0.1, ge=0, description="largest relative change around the mean")
     gamma: float = Field(0.2, ge=0, description="largest |ln gamma|")
     noise: float = Field(0.02, ge=0, description="standard deviation")
 
@@ -85,17 +85,21 @@ class Train(_Section):
     options: dict[str, Any] = Field(
         default_factory=dict, description="options of the network, see `curette models`"
     )
-    steps: int = Field(800, ge=1)
-    batch: int = Field(8, ge=1)
+    steps: int = Field(800, ge=1, description="batches per training, however many units are labelled")
+    batch: int = Field(8, ge=1, description="units per batch")
     lr: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
-    weight_decay: float = Field(1e-4, ge=0)
-    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
+    weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
+    warmup: float = Field(
+        0.05, ge=0, lt=1, description="share of the steps with rising learning rate; then a cosine"
+    )
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")
     dice: float = Field(0.5, ge=0, le=1, description="share of the Dice loss; the rest is cross-entropy")
     start: Literal["scratch", "finetune"] = Field(
         "scratch", description="each cycle from new or from the last weights"
     )
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        "auto", description="auto: bf16 where a short probe shows that it is faster"
+    )
     device: str = Field("auto", description="auto, cpu, cuda")
     augment: Augment = Augment()
 
@@ -114,9 +118,9 @@ class Query(_Section):
 class Study(_Section):
     """A comparison of strategies over seeds on one data set."""
 
-    name: str = "study"
-    strategies: tuple[str, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+    name: str = Field("study", description="title of the report")
+    strategies: tuple[str, ...] = Field(min_length=1, description="texts, see the page on strategies")
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="one run of every strategy each")
     data: Data
     split: Split = Split()
     prepare: Prepare = Prepare()
@@ -190,7 +194,8 @@ def parse_study(raw: Mapping[str, Any], source: str = "study") -> Study:
         return Study.model_validate(raw)
     except ValidationError as problem:
         lines = [_explain(error) for error in problem.errors()]
-        raise SettingError(f"{source}: " + "; ".join(lines) + ".") from None
+        told = "; ".join(lines)
+        raise SettingError(f"{source}: {told}{'' if told.endswith('?') else '.'}") from None
 
 
 def dump_study(study: Study) -> str:
