@@ -56,6 +56,7 @@ class TorchLearner:
         self.task, self.images, self.settings = task, images, settings
         self.channels, self.batch = channels, batch
         self.device = _device(settings.device)
+        self._build(0)  # refuses a network that does not exist or does not fit, before anything is written
 
     def fit(
         self, labels: Labels, *, seed: int, members: int = 1, start: TorchModel | None = None
