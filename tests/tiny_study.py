@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fakes import FakeImages, FakeLearner
-
 from curette.learn.evaluate import evaluate
 from curette.loop.experiment import Experiment, Setup
 from curette.loop.ledger import Ledger
@@ -16,6 +14,7 @@ from curette.loop.models import Models
 from curette.loop.oracle import SimulatedOracle
 from curette.query.strategy import parse_strategy
 from curette.recipe import Query, Study, parse_study
+from fakes import FakeImages, FakeLearner
 
 STRATEGIES = ("random", "entropy", "bald")
 

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakeImages, FakeLearner
-from tiny_study import STRATEGIES, make_runs, make_setup
 
 from curette.errors import CuretteWarning, SettingError
 from curette.loop import experiment
@@ -18,6 +16,8 @@ from curette.loop.oracle import SimulatedOracle
 from curette.loop.state import steps
 from curette.query.strategy import parse_strategy
 from curette.region import Region
+from fakes import FakeImages, FakeLearner
+from tiny_study import STRATEGIES, make_runs, make_setup
 
 
 def _finish(run: Experiment) -> list[Step]:
@@ -26,6 +26,11 @@ def _finish(run: Experiment) -> list[Step]:
         done.append(step)
         assert len(done) <= 100, "the run does not end"
     return done
+
+
+def _finish_all(group: Sequence[Experiment]) -> None:
+    while advance_together(group):
+        pass
 
 
 def _story(ledger: Ledger) -> list[Any]:
@@ -117,8 +122,7 @@ def test_together_runs_train_measure_and_sweep_once_and_pick_as_they_would_alone
 def test_work_taken_over_is_not_timed_again(tmp_path: Path) -> None:
     setup = make_setup(tmp_path)
     group = make_runs(setup)
-    while advance_together(group):
-        pass
+    _finish_all(group)
     events = [e for e in setup.ledger.events(None, "trained", "measured") if e.cycle == 0]
     timed = [e.run for e in events if "timings" in e.data]
     assert timed == [group[0].run.id] * 2
@@ -139,8 +143,7 @@ def test_a_run_killed_around_any_commit_ends_the_same(
     finetune = start == "finetune"
     undisturbed = make_setup(tmp_path / "a", finetune=finetune)
     group = make_runs(undisturbed)
-    while advance_together(group):
-        pass
+    _finish_all(group)
     record = Ledger.record
     deaths = 0
 
@@ -158,8 +161,7 @@ def test_a_run_killed_around_any_commit_ends_the_same(
         setup = make_setup(tmp_path / "b", finetune=finetune)
         group = make_runs(setup)
         try:
-            while advance_together(group):
-                pass
+            _finish_all(group)
             break
         except _Stop:
             setup.ledger.close()
@@ -206,7 +208,11 @@ def test_only_the_last_model_of_each_run_is_kept(tmp_path: Path, finetune: bool)
         names = {p.stem for p in (tmp_path / "models").glob("*")}
         most = max(most, len(names))
         for run in group:
-            if run.state().stage in ("measure", "query") and run.state().labelled and run._trained(run.state().cycle):
+            if (
+                run.state().stage in ("measure", "query")
+                and run.state().labelled
+                and run._trained(run.state().cycle)
+            ):
                 assert run.model_name(run.state().cycle) in names
     assert {p.stem for p in (tmp_path / "models").glob("*")} == setup.ledger.current_models()
     assert most <= len(group) + 1
@@ -261,7 +267,9 @@ def test_a_strategy_added_later_leaves_recorded_runs_as_they_are(tmp_path: Path)
     assert story == _story(alone.ledger)
     first = [e for e in extended.ledger.events(None, "measured") if e.cycle == 0]
     assert first[0].model != first[1].model
-    assert first[0].data["values"] == first[1].data["values"]  # the first network does not depend on their number
+    assert (
+        first[0].data["values"] == first[1].data["values"]
+    )  # the first network does not depend on their number
 
 
 def test_whoever_wants_to_look_sees_picks_before_they_are_recorded(tmp_path: Path) -> None:
@@ -292,7 +300,9 @@ def test_the_whole_pool_can_be_asked_for_but_no_more(tmp_path: Path) -> None:
     (run,) = make_runs(setup, ["core_set"])
     _finish(run)
     assert setup.ledger.events(run.run.id, "trained")[-1].data["labelled"] == len(setup.pool) == 32
-    with pytest.raises(SettingError, match=r"query\.budget: 12 initial .* 2 queries of 11 make 34, .* has 32"):
+    with pytest.raises(
+        SettingError, match=r"query\.budget: 12 initial .* 2 queries of 11 make 34, .* has 32"
+    ):
         make_runs(make_setup(tmp_path, initial=12, budget=11), ["core_set"])
 
 
@@ -303,8 +313,7 @@ def test_a_pool_that_runs_dry_ends_the_run_with_a_warning(
     setup = make_setup(tmp_path, initial=30, budget=5, cycles=4)
     group = make_runs(setup, ["entropy", "random"])
     with pytest.warns(CuretteWarning, match="nothing is left in the pool after 32"):
-        while advance_together(group):
-            pass
+        _finish_all(group)
     for run in group:
         assert [e.data["labelled"] for e in setup.ledger.events(run.run.id, "trained")] == [30, 32]
         assert [e.data["why"] for e in setup.ledger.events(run.run.id, "finished")] == ["pool exhausted"]
@@ -314,7 +323,7 @@ def test_a_pool_that_runs_dry_ends_the_run_with_a_warning(
 def test_another_pool_or_other_settings_are_refused(tmp_path: Path) -> None:
     setup = make_setup(tmp_path)
     make_runs(setup, ["random"])[0].advance()
-    with pytest.raises(SettingError, match="pool was 32 units .* now it is 31"):
+    with pytest.raises(SettingError, match=r"pool was 32 units .* now it is 31"):
         make_runs(replace(setup, pool=setup.pool[1:]), ["random"])
     setup.ledger.add_recipe("other", "text")
     with pytest.raises(SettingError, match="recorded with other settings"):

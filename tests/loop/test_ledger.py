@@ -123,7 +123,9 @@ def test_an_event_without_a_run_is_an_error(ledger: Ledger) -> None:
 
 def test_commits_are_durable_and_readers_do_not_block(ledger: Ledger) -> None:
     with ledger._engine.connect() as connection:
-        found = {p: connection.exec_driver_sql(f"PRAGMA {p}").scalar() for p in ("journal_mode", "synchronous")}
+        found = {
+            p: connection.exec_driver_sql(f"PRAGMA {p}").scalar() for p in ("journal_mode", "synchronous")
+        }
     assert found == {"journal_mode": "wal", "synchronous": 2}
 
 

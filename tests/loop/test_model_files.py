@@ -3,12 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fakes import FakeImages, FakeLearner, FakeModel
 
 from curette.errors import DataError
 from curette.loop.ledger import Event, Ledger
 from curette.loop.models import Models, model_id, tidy
 from curette.region import Region
+from fakes import FakeImages, FakeLearner, FakeModel
 
 MODEL = FakeModel(((0.0, 0.5, 1.0),))
 

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-from fakes import CLASSIFICATION, SEGMENTATION, FakeImages
 
 from curette.loop.oracle import Cost, SimulatedOracle
 from curette.loop.trigger import Progress
 from curette.registry import bind
+from fakes import CLASSIFICATION, SEGMENTATION, FakeImages
 
 
 def test_the_simulated_oracle_answers_from_the_truth_of_just_the_regions_asked_for() -> None:

@@ -18,9 +18,11 @@ from curette.errors import CuretteError, CuretteWarning
 
 Report = Callable[[Any], None]
 
+_START = "spawn"  # how workers begin: a fork would inherit threads, locks and CUDA in any state
+
 
 class Job(Protocol):
-    """A piece of work; `after` names another one that must be done before, or is None."""
+    """A piece of work; `after` names another one that must be over, done or failed, before it begins."""
 
     @property
     def key(self) -> str: ...
@@ -53,7 +55,7 @@ class Failure:
 
 
 def run_here(jobs: Sequence[Job], materials: Materials, report: Report) -> list[Failure]:
-    """Do the jobs in order in this process. One that fails does not stop those that do not build on it."""
+    """Do the jobs in order in this process. One that fails does not stop the others."""
     failures: list[Failure] = []
     queue = _Queue(jobs)
     bench: Bench | None = None
@@ -62,9 +64,9 @@ def run_here(jobs: Sequence[Job], materials: Materials, report: Report) -> list[
             try:
                 bench = bench or materials.open()
                 bench.do(job, report)
-                queue.done.add(job.key)
             except Exception as problem:
                 failures.append(_failure(job.key, problem))
+            queue.over.add(job.key)
     finally:
         if bench is not None:
             bench.close()
@@ -93,9 +95,11 @@ def run_processes(jobs: Sequence[Job], materials: Materials, workers: int, repor
                 return failures
             for pipe in wait(list(busy)):
                 worker = busy[pipe]  # type: ignore[index]
-                failed = worker.listen(queue, report)
+                failed = worker.listen(report)
                 if failed is not None:
                     failures.append(failed)
+                if worker.job is None:
+                    queue.over.add(worker.last)
                 if not worker.alive:
                     worker.end()
                     crew.remove(worker)
@@ -105,15 +109,15 @@ def run_processes(jobs: Sequence[Job], materials: Materials, workers: int, repor
 
 
 class _Queue:
-    """Jobs not begun yet, and the keys of those done."""
+    """Jobs not begun yet, and the keys of those that are over."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        self.waiting, self.done = list(jobs), set[str]()
+        self.waiting, self.over = list(jobs), set[str]()
 
     def take(self) -> Job | None:
         """The first job that can begin now."""
         for job in self.waiting:
-            if job.after is None or job.after in self.done:
+            if job.after is None or job.after in self.over:
                 self.waiting.remove(job)
                 return job
         return None
@@ -123,21 +127,22 @@ class _Worker:
     """A process and the pipe to it."""
 
     def __init__(self, materials: Materials, threads: int) -> None:
-        context = multiprocessing.get_context("spawn")
+        context: Any = multiprocessing.get_context(_START)
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, materials), daemon=True)
         with _few_threads(threads):
             self.process.start()
         theirs.close()  # so that the pipe ends when the worker does
         self.job: Job | None = None
+        self.last = ""
         self.alive = True
 
     def give(self, job: Job) -> None:
-        self.job = job
+        self.job, self.last = job, job.key
         with contextlib.suppress(OSError):  # it is dead: `listen` will find out and say so
             self.pipe.send(job)
 
-    def listen(self, queue: _Queue, report: Report) -> Failure | None:
+    def listen(self, report: Report) -> Failure | None:
         """Take one message; a failure, if that is what it says."""
         assert self.job is not None
         job = self.job
@@ -155,7 +160,6 @@ class _Worker:
             self.job = None
             if kind == "failed":
                 return Failure(job.key, *content)
-            queue.done.add(job.key)
         return None
 
     def end(self) -> None:

@@ -32,7 +32,11 @@ Report = Callable[[Step], None]
 
 @dataclass(frozen=True)
 class Job:
-    """Runs one process takes forward. `after` is the key of the job that must be done before."""
+    """Runs one process takes forward.
+
+    A `start` takes the runs of a seed to the picks after the first training, all together. `after` is the key of the
+    job that must be over before; should it have failed, each strategy makes the start by itself.
+    """
 
     key: str
     seed: int

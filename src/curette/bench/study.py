@@ -67,11 +67,14 @@ def run_study(
     materials = Materials(place.path, study, strategies, prepared, splits, make_learner)
     check_budget(study.query, len(materials.pool))
     _ = materials.test
+    make_learner(study, prepared)
     with place.lock(), _terminable():
         place.check_study(study, strategies)  # again: another run may have started it since
         save_facts(place.path, dataset, splits)
         failures = _run(place, materials, workers, on_progress)
-    _raise(place, failures)
+    # A start that failed was made again by each strategy alone; what is wrong shows there.
+    starts = {job.key for job in plan(strategies, study.seeds) if job.start}
+    _raise(place, [failure for failure in failures if failure.job not in starts])
     return place
 
 
@@ -126,15 +129,17 @@ def _write_failures(place: StudyFolder, failures: Sequence[Failure]) -> None:
 
 
 def _raise(place: StudyFolder, failures: Sequence[Failure]) -> None:
-    if not failures:
-        return
-    told = dict.fromkeys(f"{f.job}: {f.message}" for f in failures)
-    traced = f" Tracebacks are in {place.failures}." if any(f.trace for f in failures) else ""
-    raise CuretteError(
-        f"{len(failures)} part{'s' * (len(failures) > 1)} of the study failed, and what builds on "
-        f"{'them' if len(failures) > 1 else 'it'} was left out. {' '.join(told)}{traced} Everything else is done and "
-        "recorded; run the same command again to try the rest."
-    )
+    """Name the runs that failed, those with the same reason together."""
+    reasons: dict[str, list[str]] = {}
+    for failure in failures:
+        reasons.setdefault(failure.message, []).append(failure.job)
+    if reasons:
+        told = " ".join(f"{', '.join(jobs)}: {message}" for message, jobs in reasons.items())
+        traced = f" Tracebacks are in {place.failures}." if any(f.trace for f in failures) else ""
+        raise CuretteError(
+            f"{len(failures)} run{'s' * (len(failures) > 1)} failed. {told}{traced} Everything else is done, and every "
+            "step is recorded; the same command goes on from there."
+        )
 
 
 @contextmanager
