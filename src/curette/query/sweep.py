@@ -83,8 +83,8 @@ def maps(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
     """What a strategy saw in a handful of regions: predicted classes [n, *S] and its score map [n, *S].
 
-    The map is None for strategies that measure nothing; their prediction comes from a single pass. Holds all n maps in
-    memory.
+    The map is None where there is none to see: for strategies that measure nothing, whose prediction comes from a single
+    pass, and for scores that are one number a region, as in classification. Holds all n maps in memory.
     """
     blind = strategy.passes.name == "none"
     passes = bind("passes", "single") if blind else strategy.passes
@@ -96,8 +96,9 @@ def maps(
         if measures:
             scores.append(to_numpy(score_map(strategy.scorer, prediction)).astype(np.float32))
     if not classes:
-        return np.empty(0, np.uint8), np.empty(0, np.float32) if measures else None
-    return np.concatenate(classes), np.concatenate(scores) if measures else None
+        return np.empty(0, np.uint8), None
+    found = np.concatenate(scores) if measures else None
+    return np.concatenate(classes), found if found is not None and found.ndim > 1 else None
 
 
 def _measure(strategy: Strategy) -> tuple[Bound, Bound]:
