@@ -308,3 +308,23 @@ def test_ctrl_c_says_how_to_go_on_and_the_study_can(tmp_path: Path) -> None:
 
 def test_error_in_a_process_of_its_own(tmp_path: Path) -> None:
     refused(command("run", tmp_path / "none.toml"), "none.toml")
+
+
+def test_the_docs_name_every_command_and_option() -> None:
+    from typer.main import get_command
+
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    for name, found in get_command(app).commands.items():  # type: ignore[attr-defined]
+        line = next(part for part in page.splitlines() if part.startswith(f"curette {name} "))
+        for parameter in found.params:
+            assert max(parameter.opts, key=len) in line or parameter.metavar in line, (name, parameter.opts)
+
+
+def test_the_docs_show_every_field_of_the_outcome(ran: tuple[Path, Result]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    shown = json.loads(page.split("```json\n")[1].split("```")[0])
+    folder, _ = ran
+    found = json.loads(call("report", folder, "--json").stdout)
+    assert set(shown) | {"picture"} == set(found)
+    assert set(shown["strategies"][0]) == set(found["strategies"][1])
+    assert set(shown["strategies"][0]["difference"]) == set(found["strategies"][1]["difference"])

@@ -19,7 +19,7 @@ def demo_study() -> Study:
             "seeds": [0, 1],
             "data": {"dataset": "phantom", "unit": "slice", "options": {"patients": 20}},
             "split": {"train": 12, "test": 8},
-            "train": {"steps": 150, "batch": 8},
+            "train": {"steps": 100, "batch": 8},
             "query": {"initial": 10, "budget": 10, "cycles": 4},
         },
         "the demo",
