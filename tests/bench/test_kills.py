@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from tiny_study import slow_learner, tiny_study
 
 from curette.bench import executors
 from curette.bench.study import run_study
 from curette.recipe import Study, dump_study
+from tiny_study import slow_learner, tiny_study
 
 KILLS = 20
 TABLES = ("results.csv", "picks.csv")
@@ -45,7 +45,7 @@ def _start(context: Any, folder: Path, workers: int) -> Any:
 def _compare(folder: Path, undisturbed: Path) -> None:
     for table in TABLES:
         assert (folder / table).read_bytes() == (undisturbed / table).read_bytes(), table
-    galleries = sorted(p.name for p in (undisturbed / "gallery").iterdir())
+    galleries = sorted(p.name for p in (undisturbed / "gallery").glob("*.npz"))
     assert sorted(p.name for p in (folder / "gallery").glob("*.npz")) == galleries
     with sqlite3.connect(folder / "ledger.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -68,7 +68,9 @@ def test_a_study_killed_again_and_again_ends_as_if_it_never_was(tmp_path: Path, 
     kills, folder = 0, tmp_path / "killed"
     while True:
         life = _start(context, folder, workers)
-        if kills < 1.5 * KILLS:  # some die at once, in the midst of a step, between two, and while they resume
+        if (
+            kills < 1.5 * KILLS
+        ):  # some die at once, in the midst of a step, between two, and while they resume
             life.join(rng.uniform(0, 2 * span / KILLS))
         else:
             life.join()
@@ -80,3 +82,64 @@ def test_a_study_killed_again_and_again_ends_as_if_it_never_was(tmp_path: Path, 
         kills += 1
     assert kills >= KILLS
     _compare(folder, tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_command_killed_again_and_again_ends_as_if_it_never_was(tmp_path: Path) -> None:
+    """The same through ``curette run`` and real networks, its lives taking turns with one worker and two."""
+    study = tiny_study(
+        strategies=["random", "bald"],
+        train={"steps": 6, "batch": 4},
+        query={"initial": 3, "budget": 2, "cycles": 3, "batch": 8},
+    )
+    file = tmp_path / "tiny.toml"
+    file.write_text(dump_study(study))
+    assert _command(file, tmp_path / "undisturbed", 1).wait() == 0
+    rng = np.random.default_rng(0)
+    kills, folder = 0, tmp_path / "killed"
+    while True:
+        life = _command(file, folder, 1 + kills % 2)
+        if kills < KILLS or rng.random() < 0.5:
+            _wait_for_steps(life, folder, int(rng.integers(0, 3)))
+            time.sleep(rng.uniform(0, 0.3))
+        else:
+            life.wait()
+        if life.poll() is not None:
+            assert life.returncode == 0
+            break
+        life.kill()
+        life.wait()
+        kills += 1
+    assert kills >= KILLS
+    _compare(folder, tmp_path / "undisturbed")
+
+
+def _command(file: Path, folder: Path, workers: int) -> psutil.Popen:
+    arguments = ["run", str(file), "--out", str(folder), "--workers", str(workers)]
+    return psutil.Popen(
+        [sys.executable, "-m", "curette", *arguments],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def _wait_for_steps(life: psutil.Popen, folder: Path, steps: int) -> None:
+    """Return once so many steps are recorded, or the life is over."""
+    wanted = _events(folder) + steps
+    while life.poll() is None and _events(folder) < wanted:
+        time.sleep(0.01)
+
+
+def _events(folder: Path) -> int:
+    """How many steps there are, by the events that come once a step."""
+    if not (folder / "ledger.db").exists():
+        return 0
+    with sqlite3.connect(f"file:{folder / 'ledger.db'}?mode=ro", uri=True) as connection:
+        try:
+            kinds = "('queried', 'trained', 'measured', 'finished')"
+            found = connection.execute(f"SELECT count(*) FROM events WHERE kind IN {kinds}").fetchone()
+        except sqlite3.OperationalError:  # the tables are being made
+            return 0
+    connection.close()
+    return int(found[0])

@@ -67,7 +67,8 @@ def run_study(
     materials = Materials(place.path, study, strategies, prepared, splits, make_learner)
     check_budget(study.query, len(materials.pool))
     _ = materials.test
-    make_learner(study, prepared)
+    if not place.ledger.exists():
+        make_learner(study, prepared)  # an unknown network or a missing device shows here
     with place.lock(), _terminable():
         place.check_study(study, strategies)  # again: another run may have started it since
         save_facts(place.path, dataset, splits)
