@@ -7,10 +7,11 @@ from pathlib import Path
 from curette.bench.curves import looks, picture
 from curette.bench.facts import load_facts
 from curette.bench.record import read_record
-from curette.bench.sections import differences, label, page
+from curette.bench.sections import differences, page
 from curette.bench.summary import caveats, curves
 from curette.bench.tables import write_text
 from curette.bench.trace import read_trace
+from curette.bench.wording import label
 from curette.errors import DataError
 
 

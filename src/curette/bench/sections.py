@@ -10,22 +10,14 @@ from typing import Any
 import curette
 from curette.bench.curves import MARKERS, Curve, Difference, Look, Point, looks, panel
 from curette.bench.facts import Facts
+from curette.bench.headline import brief, facts_of
 from curette.bench.record import MEAN, StudyRecord, higher_is_better, uses_truth
 from curette.bench.showcase import showcase
 from curette.bench.summary import LEVEL, Against, Standing, against_control, caveats, curves, standings
 from curette.bench.trace import TracedRun
+from curette.bench.wording import label, p_value, seconds, signed
 from curette.recipe import dump_study
 
-_METRICS = {
-    "dice_3d": ("Dice per volume", 3),
-    "dice_2d": ("Dice per slice", 3),
-    "dice_pooled": ("Dice, all test volumes pooled", 3),
-    "hd95_mm": ("Hausdorff distance, 95th percentile, mm", 2),
-    "hd95_one_empty": ("Test volumes where prediction or truth lacks the class", 1),
-    "accuracy": ("Accuracy", 3),
-    "balanced_accuracy": ("Balanced accuracy", 3),
-    "auroc": ("Area under the ROC curve", 3),
-}
 _SHAPES = {
     "o": "M5 .8a4.2 4.2 0 1 1 0 8.4a4.2 4.2 0 1 1 0-8.4z",
     "s": "M1.2 1.2h7.6v7.6h-7.6z",
@@ -39,11 +31,6 @@ _SHAPES = {
 }
 
 
-def label(metric: str) -> tuple[str, int]:
-    """What to call a metric, and with how many decimals to print it."""
-    return _METRICS.get(metric, (metric.replace("_", " "), 3))
-
-
 def page(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun]) -> dict[str, Any]:
     """Everything the template ``report.html`` shows."""
     look = looks(record.strategies, record.control)
@@ -51,8 +38,8 @@ def page(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun]) -
         "name": record.study.name,
         "caveats": caveats(record),
         "version": curette.__version__,
-        "facts": _facts(record, facts, trace),
-        "brief": _brief(record),
+        "facts": facts_of(record, facts, trace),
+        "brief": brief(record),
         "unfinished": [
             f"{s}, seed {seed}: {n} of {record.study.query.cycles} trainings"
             for (s, seed), n in record.unfinished.items()
@@ -77,90 +64,6 @@ def differences(record: StudyRecord, metric: str, cls: str) -> list[Difference]:
     """Areas against the control, for the figure."""
     rows = [(s.strategy, s.against) for s in standings(record, metric, cls)]
     return [Difference(name, a.mean, a.low, a.high) for name, a in rows if a is not None]
-
-
-def _facts(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun]) -> list[tuple[str, str]]:
-    study, query = record.study, record.study.query
-    rows = [("Data set", facts.name if facts else study.data.dataset)]
-    if facts:
-        classes = ", ".join(facts.classes[1:] if facts.kind == "segmentation" else facts.classes)
-        rows += [("Licence", facts.licence), ("Source", facts.source or "not stated")]
-        rows += [("Task", f"{facts.kind}: {classes}")]
-        split = [
-            f"{cases} {part} ({patients} patient{'s' * (patients != 1)})"
-            for part, (cases, patients) in facts.parts.items()
-            if cases
-        ]
-        rows += [("Cases", ", ".join(split))]
-    pools = {t.pool for t in trace if t.pool}
-    rows += [("Pool", f"{', '.join(map(str, sorted(pools)))} {study.data.unit}s")] if pools else []
-    rows += [
-        (
-            "Budget",
-            f"{query.initial} {study.data.unit}s at the start, then {query.cycles - 1} × {query.budget}",
-        ),
-        ("Seeds", ", ".join(map(str, record.seeds))),
-        (
-            "Network",
-            f"{study.train.model}, {study.train.steps} steps × {study.train.batch}, {study.train.start}",
-        ),
-    ]
-    recipes = sorted({t.run.recipe for t in trace}) or [study.digest()]
-    rows += [("Recipe", ", ".join(recipes))]
-    rows += [
-        (
-            "Written by",
-            ", ".join(sorted({f"curette {t.run.code}" for t in trace})) or f"curette {curette.__version__}",
-        )
-    ]
-    return rows
-
-
-def _brief(record: StudyRecord) -> list[str]:
-    """The outcome in two or three sentences that claim no more than the numbers do."""
-    if not record.metrics:
-        return ["No training has been evaluated yet."]
-    metric = record.metrics[0]
-    cls = record.classes(metric)[0]
-    rows = standings(record, metric, cls)
-    done = [r for r in rows if r.final is not None]
-    if not done:
-        return ["No run is complete yet; the curves show what has been evaluated so far."]
-    name, digits = label(metric)
-    query = record.study.query
-    budget = query.initial + (query.cycles - 1) * query.budget
-    seeds = len(record.seeds)
-    ends = sorted(
-        ((r.final.mean, r.strategy, r.final.n) for r in done if r.final), reverse=higher_is_better(metric)
-    )
-    said = [f"With {budget} labelled {record.study.data.unit}s, {name} ({cls}) is "]
-    said[0] += ", ".join(
-        f"{value:.{digits}f} for {s}" + (f" (n={n})" if n < seeds else "") for value, s, n in ends
-    )
-    said[0] += "."
-    tested = [r for r in rows if r.against is not None and math.isfinite(r.against.low)]
-    if tested:
-        said.append(_claims(tested, record.control or "random", digits))
-    return said
-
-
-def _claims(tested: Sequence[Standing], control: str, digits: int) -> str:
-    found = [
-        f"{r.strategy} ({'better' if a.better else 'worse'}, {_signed(a.mean, digits)}, {_signed(a.low, digits)} to {_signed(a.high, digits)})"
-        for r in tested
-        if (a := r.against) is not None and (a.better or a.worse)
-    ]
-    over = f"Over the whole budget, compared with {control} seed by seed, "
-    if not found:
-        return over + f"no 95 % interval of the {len(tested)} differences excludes zero."
-    some = "the 95 % interval excludes zero for " + "; ".join(found) + "."
-    some += f" {len(tested)} strategies were compared." if len(tested) > 1 else ""
-    smallest = max(r.against.smallest for r in tested if r.against)
-    if smallest >= LEVEL:
-        some += (
-            f" So few seeds cannot confirm this by permutation: the smallest possible p is {_p(smallest)}."
-        )
-    return over + some
 
 
 def _strategy(record: StudyRecord, strategy: str, look: Look, i: int) -> dict[str, Any]:
@@ -209,7 +112,7 @@ def _metric(record: StudyRecord, metric: str, look: dict[str, Look]) -> dict[str
         "hollow": len({p.n for c in drawn[main] for p in c.points}) > 1,
         "compared": any(r.against for r in rows),
         "two_seeds": any(p.n == 2 for c in drawn[main] for p in c.points),
-        "smallest": _p(max((r.against.smallest for r in rows if r.against), default=math.nan)),
+        "smallest": p_value(max((r.against.smallest for r in rows if r.against), default=math.nan)),
     }
 
 
@@ -258,14 +161,14 @@ def _standings(rows: Sequence[Standing], digits: int) -> list[dict[str, Any]]:
         if (a := row.against) is not None:
             place = [100 * (v - low) / (high - low) for v in (a.low, a.mean, a.high)]
             entry["against"] = {
-                "mean": _signed(a.mean, digits),
-                "interval": f"{_signed(a.low, digits)} to {_signed(a.high, digits)}"
+                "mean": signed(a.mean, digits),
+                "interval": f"{signed(a.low, digits)} to {signed(a.high, digits)}"
                 if math.isfinite(a.low)
                 else "one seed",
                 "n": a.n,
-                "p": _p(a.p),
-                "smallest": _p(a.smallest),
-                "holm": _p(row.holm),
+                "p": p_value(a.p),
+                "smallest": p_value(a.smallest),
+                "holm": p_value(row.holm),
                 "mark": _mark(a),
                 "bar": None if math.isnan(a.low) else [f"{max(0, min(100, v)):.2f}" for v in place],
                 "dot": f"{max(0, min(100, place[1])):.2f}",
@@ -286,17 +189,7 @@ def _domain(rows: Sequence[Standing]) -> tuple[float, float]:
 
 def _scale(rows: Sequence[Standing], digits: int) -> tuple[str, str]:
     low, high = _domain(rows)
-    return _signed(low, digits), _signed(high, digits)
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")
-
-
-def _p(p: float) -> str:
-    if not math.isfinite(p):
-        return "–"
-    return f"{p:.3f}".rstrip("0").rstrip(".") if p >= 0.001 else f"{p:.1g}"
+    return signed(low, digits), signed(high, digits)
 
 
 def _times(record: StudyRecord) -> list[dict[str, Any]]:
@@ -314,20 +207,12 @@ def _times(record: StudyRecord) -> list[dict[str, Any]]:
         rows.append(
             {
                 "strategy": strategy,
-                "stages": [_seconds(median(s.values())) if s else "–" for s in stages.values()],
-                "total": _seconds(sum(t.seconds for t in own)),
+                "stages": [seconds(median(s.values())) if s else "–" for s in stages.values()],
+                "total": seconds(sum(t.seconds for t in own)),
                 "peak": f"{max(peaks):,.0f}" if peaks else "–",
             }
         )
     return rows
-
-
-def _seconds(value: float) -> str:
-    if value >= 600:
-        return f"{value / 60:.0f} min"
-    if value < 0.1:
-        return "< 0.1 s"
-    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
 
 
 def _cost(record: StudyRecord, trace: Sequence[TracedRun], look: dict[str, Look]) -> dict[str, Any] | None:
