@@ -11,8 +11,8 @@ from curette.data import anatomy
 BRIGHTNESS = {
     anatomy.AIR: 0.05,
     anatomy.BODY: 0.46,
-    anatomy.CORTEX: 0.66,
-    anatomy.MEDULLA: 0.40,
+    anatomy.CORTEX: 0.64,
+    anatomy.MEDULLA: 0.44,
     anatomy.NODULE: 0.98,
     anatomy.NEIGHBOUR: 0.60,
     anatomy.VESSEL: 0.76,

@@ -65,8 +65,8 @@ def phantom(
     skip_bad: bool = False,
     *,
     patients: int = 30,
-    size: tuple[int, int, int] = (32, 32, 24),
-    spacing: tuple[float, float, float] = (2.0, 2.0, 3.0),
+    size: tuple[int, int, int] = (48, 48, 24),
+    spacing: tuple[float, float, float] = (1.5, 1.5, 3.0),
     seed: int = 0,
 ) -> Dataset:
     """Made-up MR volumes of an organ with cortex, medulla and a small nodule; one patient in ten has a rare anatomy.

@@ -1,0 +1,164 @@
+"""What README and docs say is what the code does."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import tomlkit
+import typer
+import yaml
+
+import curette.bench.study as bench_study
+from curette import registry
+from curette.cli.app import app
+from curette.data.datasets import open_dataset
+from curette.query.strategy import PRESETS, check, parse_strategy
+from curette.recipe import Study, load_study, parse_study
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _blocks(language: str) -> list[Any]:
+    blocks = []
+    for page in PAGES:
+        found = re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+        blocks += [pytest.param(page, code, id=f"{_name(page)}-{i}") for i, code in enumerate(found)]
+    return blocks
+
+
+def test_generated_pages_are_current(generate: ModuleType) -> None:
+    for name, text in generate.pages().items():
+        assert (DOCS / name).read_text(encoding="utf-8") == text, (
+            f"docs/{name} is out of date: run `make docs`"
+        )
+
+
+def test_every_setting_is_listed(generate: ModuleType) -> None:
+    page = (DOCS / "settings.md").read_text(encoding="utf-8")
+    for path, model in generate.sections(Study):
+        section = page.partition(f"## `[{path}]`" if path else "## Top level")[2].partition("\n## ")[0]
+        for name, field in model.model_fields.items():
+            if not generate._section(field):
+                assert f"| `{name}` |" in section, f"{path}.{name}"
+
+
+def test_every_strategy_is_listed() -> None:
+    page = (DOCS / "strategies.md").read_text(encoding="utf-8")
+    for name, preset in PRESETS.items():
+        assert f"| `{name}` | `{preset.text}` |" in page
+
+
+def test_every_command_and_option_is_described() -> None:
+    page = (DOCS / "cli.md").read_text(encoding="utf-8")
+    group: Any = typer.main.get_command(app)
+    for name, command in group.commands.items():
+        assert f"curette {name}" in page, name
+        for parameter in command.params:
+            for option in (o for o in parameter.opts if o.startswith("--")):
+                assert option in page, f"curette {name} {option}"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_multi_constructor("tag:", lambda *_: None)
+    nav = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader)["nav"]
+    listed: set[str] = set()
+
+    def walk(entry: Any) -> None:
+        if isinstance(entry, str):
+            listed.add(entry)
+        else:
+            for inner in entry.values() if isinstance(entry, dict) else entry:
+                walk(inner)
+
+    walk(nav)
+    assert listed == {p.relative_to(DOCS).as_posix() for p in DOCS.rglob("*.md")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"[a-z]+:", target) and (name := target.partition("#")[0]):
+            assert (page.parent / name).exists(), f"{_name(page)} links to {target}"
+
+
+@pytest.mark.parametrize(("page", "code"), _blocks("toml"))
+def test_settings_in_the_docs_are_settings(page: Path, code: str) -> None:
+    block = tomlkit.parse(code).unwrap()
+    if "project" in block:
+        return  # a piece of somebody's pyproject.toml
+    block.setdefault("strategies", ["random"])
+    block.setdefault("data", {}).setdefault("dataset", "phantom")
+    study = parse_study(block, _name(page))
+    for text in study.strategies:
+        parse_strategy(text, study.data.unit)
+
+
+@pytest.mark.parametrize(("page", "code"), _blocks("python"))
+def test_python_in_the_docs_compiles(page: Path, code: str) -> None:
+    compile(code, _name(page), "exec")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)
+def test_examples_are_studies_that_can_start(path: Path) -> None:
+    study = load_study(path)
+    if study.data.root is not None and not study.data.root.exists():
+        pytest.skip(f"no data in {study.data.root}")
+    task = open_dataset(study.data).task
+    for text in study.strategies:
+        check(parse_strategy(text, study.data.unit), task, study.data.unit, study.query.budget)
+
+
+def test_the_readme_shows_the_own_scorer_whole() -> None:
+    script = (ROOT / "examples" / "own_scorer.py").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"```python\n{script}```" in readme
+    assert len([line for line in script.splitlines() if line.strip()]) <= 25
+
+
+def test_the_own_scorer_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands, but on four patients and with five training steps."""
+    run_study = bench_study.run_study
+
+    def small(study: Study, folder: Path) -> Any:
+        data = study.data.model_copy(update={"options": {"patients": 4, "size": [16, 16, 24]}})
+        train = study.train.model_copy(update={"steps": 5})
+        return run_study(study.model_copy(update={"data": data, "train": train, "seeds": (0,)}), folder)
+
+    known = dict(registry._components)
+    monkeypatch.setattr(bench_study, "run_study", small)
+    monkeypatch.chdir(tmp_path)
+    source = ROOT / "examples" / "own_scorer.py"
+    try:
+        exec(compile(source.read_text(encoding="utf-8"), str(source), "exec"), {"__name__": "__main__"})
+    finally:
+        registry._components.clear()
+        registry._components.update(known)
+    folder = tmp_path / "runs" / "own-scorer"
+    assert (folder / "report.html").stat().st_size > 10_000
+    assert "gini" in (folder / "picks.csv").read_text(encoding="utf-8")
