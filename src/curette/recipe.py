@@ -134,6 +134,8 @@ class Study(_Section):
     def _distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if len(set(values)) != len(values):
             raise ValueError(f"the same value twice: {values}")
+        if any(isinstance(value, int) and value < 0 for value in values):
+            raise ValueError(f"a seed below 0: {values}")
         return values
 
     @model_validator(mode="after")

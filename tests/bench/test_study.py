@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import curette
 from curette.bench.gallery import load_gallery
 from curette.bench.progress import Progress
 from curette.bench.study import StudyFolder, run_study
@@ -256,6 +259,28 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
 
 
+def test_a_study_file_of_ones_own_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text("# my comments")
+    with pytest.raises(SettingError, match=r"study\.toml would be overwritten.*--out"):
+        _run(tiny_study(), tmp_path)
+    assert _files(tmp_path) == {"study.toml": b"# my comments"}
+
+
+def test_a_recorded_strategy_keeps_its_name(tmp_path: Path) -> None:
+    _run(tiny_study(), tmp_path)
+    renamed = tiny_study(strategies=["random", "single > entropy > slice > top", "bald"])
+    with pytest.raises(SettingError, match=r"under the name 'entropy' already"):
+        _run(renamed, tmp_path)
+
+
+def test_another_version_of_the_code_is_warned_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _run(tiny_study(seeds=[0]), tmp_path)
+    old = curette.__version__
+    monkeypatch.setattr(curette, "__version__", "99.0")
+    with pytest.warns(CuretteWarning, match=rf"started with curette {re.escape(old)} and goes on with 99\.0"):
+        _run(tiny_study(seeds=[0]), tmp_path)
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_text("holiday photos, a long list of them; " * 20)
     with pytest.raises(DataError, match=r"ledger\.db cannot be used"):
@@ -308,11 +333,12 @@ def _faulty(study: Study, prepared: Any) -> _Faulty:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_strategy_that_fails_is_named_and_the_others_are_done(tmp_path: Path, workers: int) -> None:
     study = tiny_study()
-    with pytest.raises(
-        CuretteError, match="2 runs failed. 'bald' with seed 0, 'bald' with seed 1: RuntimeError: out"
-    ) as e:
+    with pytest.raises(CuretteError) as failed:
         _run(study, tmp_path, workers=workers, make_learner=_faulty)
-    assert "failures.txt" in str(e.value)
+    assert str(failed.value).startswith(
+        "2 runs failed. 'bald' with seed 0, 'bald' with seed 1: RuntimeError: out"
+    )
+    assert "failures.txt" in str(failed.value)
     told = (tmp_path / "failures.txt").read_text()
     assert "the start of seed 0: RuntimeError" in told
     assert "in predict" in told
@@ -326,7 +352,7 @@ def test_a_strategy_that_fails_is_named_and_the_others_are_done(tmp_path: Path, 
     assert _tables(tmp_path) == _tables(tmp_path / "b")
 
 
-def test_data_that_changed_under_a_study_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_splits_that_do_not_fit_the_data_are_refused(tmp_path: Path) -> None:
     place = _run(tiny_study(), tmp_path)
     text = place.splits.read_text()
     place.splits.write_text(text.replace('"phantom-0005"', '"phantom-0099"'))
@@ -337,6 +363,18 @@ def test_data_that_changed_under_a_study_are_refused(tmp_path: Path, monkeypatch
     assert place.splits.read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("part", "message"), [("test", "test cases are not those"), ("train", "pool had 32 units")]
+)
+def test_splits_edited_after_the_start_are_refused(tmp_path: Path, part: str, message: str) -> None:
+    place = _run(tiny_study(), tmp_path)
+    splits = json.loads(place.splits.read_text())
+    splits["unused"] = [splits[part].pop()]
+    place.splits.write_text(json.dumps(splits))
+    with pytest.raises(SettingError, match=message):
+        _run(tiny_study(), tmp_path)
+
+
 def test_the_ledger_names_settings_code_and_data(tmp_path: Path) -> None:
     study = tiny_study(seeds=[0])
     place = _run(study, tmp_path)
@@ -345,7 +383,7 @@ def test_the_ledger_names_settings_code_and_data(tmp_path: Path) -> None:
         assert digest == study.digest()
         assert tomllib.loads(ledger.recipes()[digest])["query"]["budget"] == 2
         assert {run.recipe for run in ledger.runs()} == {digest}
-        assert {run.code for run in ledger.runs()} == {__import__("curette").__version__}
+        assert {run.code for run in ledger.runs()} == {curette.__version__}
         for event in ledger.events(None, "opened"):
             assert event.data["pool"] == 32
             assert len(event.data["data"]) == 16

@@ -323,8 +323,10 @@ def test_a_pool_that_runs_dry_ends_the_run_with_a_warning(
 def test_another_pool_or_other_settings_are_refused(tmp_path: Path) -> None:
     setup = make_setup(tmp_path)
     make_runs(setup, ["random"])[0].advance()
-    with pytest.raises(SettingError, match=r"pool was 32 units .* now it is 31"):
+    with pytest.raises(SettingError, match=r"pool had 32 units .* now it has 31"):
         make_runs(replace(setup, pool=setup.pool[1:]), ["random"])
+    with pytest.raises(SettingError, match="test cases are not those"):
+        make_runs(replace(setup, test=("p05",)), ["random"])
     setup.ledger.add_recipe("other", "text")
     with pytest.raises(SettingError, match="recorded with other settings"):
         make_runs(replace(setup, recipe="other"), ["random"])

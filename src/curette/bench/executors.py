@@ -94,7 +94,7 @@ def run_processes(jobs: Sequence[Job], materials: Materials, workers: int, repor
             if not busy:
                 return failures
             for pipe in wait(list(busy)):
-                worker = busy[pipe]  # type: ignore[index]
+                worker = busy[pipe]
                 failed = worker.listen(report)
                 if failed is not None:
                     failures.append(failed)

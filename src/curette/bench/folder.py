@@ -14,6 +14,7 @@ from typing import Any
 
 import tomlkit
 
+import curette
 from curette.bench.tables import write_text
 from curette.errors import CuretteWarning, SettingError
 from curette.loop.ledger import Ledger
@@ -75,10 +76,15 @@ class StudyFolder:
         """Raise `SettingError` when the folder holds runs of other settings, with the difference.
 
         Strategies and seeds may be added, and the name, the gallery, the places of data and cache may change: none of it
-        alters what is recorded. A strategy or seed that has runs here may not be left out, since the folder's tables
-        would no longer be those of its study.
+        alters what is recorded. A strategy or seed that has runs here may not be left out or written otherwise, since
+        the folder's tables would no longer be those of its study. A ``study.toml`` without a ledger is somebody's own.
         """
         if not self.ledger.exists():
+            if self.study.exists():
+                raise SettingError(
+                    f"{self.study} would be overwritten, and there is no ledger.db that shows it to be a copy. Write to a "
+                    "folder of its own (--out)."
+                )
             return
         with closing(self.open_ledger()) as ledger:
             recipes, runs = ledger.recipes(), ledger.runs()
@@ -89,7 +95,14 @@ class StudyFolder:
                     f"The study in {self.path} was started with other settings:\n{_difference(started, study)}\n"
                     "Set them back to go on with it, or write to a new folder (--out) to start anew."
                 )
-        asked = {(str(s), seed) for s in strategies for seed in study.seeds}
+        names = {str(s): s.name for s in strategies}
+        for run in runs:
+            if names.get(run.strategy, run.name) != run.name:
+                raise SettingError(
+                    f"strategies: '{names[run.strategy]}' is in {self.path} under the name '{run.name}' already. Write "
+                    "it so."
+                )
+        asked = {(text, seed) for text in names for seed in study.seeds}
         gone = [f"'{r.name}' with seed {r.seed}" for r in runs if (r.strategy, r.seed) not in asked]
         if gone:
             raise SettingError(
@@ -98,7 +111,18 @@ class StudyFolder:
             )
 
     def write_study(self, study: Study, ledger: Ledger) -> None:
-        """Record the settings: in the ledger, where they stay, and as ``study.toml`` for people and workers."""
+        """Record the settings: in the ledger, where they stay, and as ``study.toml`` for people.
+
+        Warns when earlier runs were made by another version of curette, which may compute otherwise.
+        """
+        others = {run.code for run in ledger.runs()} - {curette.__version__}
+        if others:
+            warnings.warn(
+                f"The study in {self.path} was started with curette {', '.join(sorted(others))} and goes on with "
+                f"{curette.__version__}; results may not be comparable.",
+                CuretteWarning,
+                stacklevel=2,
+            )
         if not ledger.recipes():
             ledger.add_recipe(study.digest(), dump_study(study))
         write_text(self.study, dump_study(study))

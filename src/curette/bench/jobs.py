@@ -124,6 +124,7 @@ class Bench:
             members=max(s.members for s in m.strategies),
             finetune=m.study.train.start == "finetune",
             data=m.prepared.digest,
+            test=m.test,
             on_pick=self._keep_pictures if m.study.gallery else None,
         )
 

@@ -21,7 +21,7 @@ from curette.data.prepare import prepare
 from curette.data.splits import Splits, split_patients
 from curette.errors import CuretteError, SettingError
 from curette.learn.metrics import metric_names
-from curette.loop.experiment import check_budget
+from curette.loop.experiment import check_budget, check_data
 from curette.loop.models import tidy
 from curette.query.strategy import Strategy, check, parse_strategy
 from curette.recipe import Study
@@ -84,6 +84,7 @@ def _run(
 ) -> list[Failure]:
     study, strategies = materials.study, materials.strategies
     with closing(place.open_ledger(create=True)) as ledger:
+        check_data(ledger.events(None, "opened"), materials.pool, materials.test)
         materials.splits.save(place.splits)
         place.write_study(study, ledger)
         tidy(place.models, ledger)

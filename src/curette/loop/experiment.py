@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,7 @@ class Setup:
     members   networks trained in cycle 0, whose model all strategies of a seed share: the most any of them needs
     finetune  go on from the model of the cycle before instead of starting anew
     data      hash of the prepared data, for the record
+    test      the cases models are measured on
     on_pick   called after each query, just before its picks are recorded
     """
 
@@ -75,6 +76,7 @@ class Setup:
     members: int = 1
     finetune: bool = False
     data: str = ""
+    test: Sequence[str] = ()
     trigger: Bound = field(default_factory=lambda: bind("trigger", "after_training"))
     on_pick: Callable[[Picked], None] | None = None
 
@@ -100,6 +102,21 @@ def check_budget(query: Query, pool: int) -> None:
             f"{wanted}, but the pool has {pool}. Lower query.budget, query.cycles or query.initial, or put more "
             "patients into split.train."
         )
+
+
+def check_data(opened: Iterable[Event], pool: Sequence[Region], test: Sequence[str]) -> None:
+    """Raise `SettingError` when runs were opened with another pool or other test cases; `opened` are those events."""
+    for event in opened:
+        if event.data["regions"] != _digest(pool):
+            raise SettingError(
+                f"The pool had {event.data['pool']} units when the study started; now it has {len(pool)}, or others. "
+                "Bring the data and splits.json back as they were, or use a new folder."
+            )
+        if event.data["test"] != _digest(test):
+            raise SettingError(
+                "The test cases are not those the study started with. Bring the data and splits.json back as they "
+                "were, or use a new folder."
+            )
 
 
 class Experiment:
@@ -147,6 +164,7 @@ class Experiment:
         drawn = spawn(self.seed, 0, "initial").permutation(len(pool))[: query.initial]
         picks = [(pool[i], None) for i in drawn]
         opened = {"pool": len(pool), "regions": _digest(pool), "data": self.setup.data}
+        opened["test"] = _digest(self.setup.test)
         self._record(self._event(0, "opened", data=opened), *self._picks(0, picks, []))
         return Step(self.run, 0, "query")
 
@@ -285,12 +303,7 @@ class Experiment:
                 f"Strategy '{self.run.name}' with seed {self.seed} was recorded with other settings "
                 f"({self.run.recipe}, now {self.setup.recipe}). Use a new folder."
             )
-        opened = self.setup.ledger.events(self.run.id, "opened")
-        if opened and opened[0].data["regions"] != _digest(self.setup.pool):
-            raise SettingError(
-                f"The pool was {opened[0].data['pool']} units when the study started, now it is {len(self.setup.pool)} "
-                "or has other units. Bring the data back as they were, or use a new folder."
-            )
+        check_data(self.setup.ledger.events(self.run.id, "opened"), self.setup.pool, self.setup.test)
 
 
 def advance_together(group: Sequence[Experiment]) -> list[Step]:
@@ -356,8 +369,8 @@ def query_together(group: Sequence[Experiment]) -> list[Step]:
     return done
 
 
-def _digest(pool: Sequence[Region]) -> str:
-    return hashlib.sha256("\n".join(str(region) for region in pool).encode()).hexdigest()[:16]
+def _digest(items: Sequence[Region] | Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(map(str, items)).encode()).hexdigest()[:16]
 
 
 def _plain(value: float) -> float | None:
