@@ -22,11 +22,14 @@ def segmentation_loss(logits: Tensor, labels: Tensor, *, ignore: int, dice: floa
 
 
 def dice_loss(probabilities: Tensor, labels: Tensor, known: Tensor) -> Tensor:
-    """1 - soft Dice of the foreground classes, averaged over those that occur in the batch.
+    """-ln of the soft Dice of the foreground classes, averaged over those that occur in the batch (Wong et al., 2018).
 
     Overlap and sizes are summed over the whole batch, so a sample without the class adds its false positives to it.
     A class that no sample of the batch holds is left to the cross-entropy: its Dice would reward predicting nothing,
-    whatever the smoothing. There is none here, hence a class that vanishes always costs the full 1.
+    whatever the smoothing.
+
+    Why the logarithm: the gradient of 1 - Dice is proportional to the probability of the class, so a small class that
+    has once been talked down stays down. That of -ln Dice is as strong however little of the class is left.
     """
     classes = probabilities.shape[1]
     target = one_hot(torch.where(known, labels, 0), classes).movedim(-1, 1).to(probabilities.dtype)
@@ -34,9 +37,10 @@ def dice_loss(probabilities: Tensor, labels: Tensor, known: Tensor) -> Tensor:
     found = probabilities[:, 1:] * known.unsqueeze(1)
     space = [0, *range(2, probabilities.ndim)]
     size = target.sum(space)
+    present = size > 0
     score = 2 * (found * target).sum(space) / (found.sum(space) + size).clamp_min(1e-6)
-    present = (size > 0).to(score.dtype)
-    return ((1 - score) * present).sum() / present.sum().clamp_min(1)
+    loss = -torch.where(present, score, 1.0).clamp_min(1e-6).log()
+    return loss.sum() / present.sum().clamp_min(1)
 
 
 def classification_loss(logits: Tensor, labels: Tensor, *, ignore: int) -> Tensor:

@@ -95,7 +95,7 @@ class Sums:
 
     def embed(self, features: Tensor) -> None:
         """Add one pass's deepest features [B, d, *s], averaged over space."""
-        self._sum("embedding", features.float().flatten(2).mean(2) if features.ndim > 2 else features.float())
+        self._sum("embedding", features.float().reshape(*features.shape[:2], -1).mean(2))
 
     def _sum(self, name: str, term: Tensor) -> None:
         if name in self.totals:

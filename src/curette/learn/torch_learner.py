@@ -21,7 +21,7 @@ from curette.learn.models import build
 from curette.learn.precision import choose
 from curette.learn.predict import predict
 from curette.learn.prediction import Prediction
-from curette.learn.train import train
+from curette.learn.train import expect, train
 from curette.recipe import Train
 from curette.region import Region
 from curette.registry import Bound
@@ -80,7 +80,9 @@ class TorchLearner:
         networks = []
         for member in range(members):
             network = self._build(derive(seed, member, "weights"))
-            if start is not None:
+            if start is None:
+                expect(network, answers, self.task.ignore)
+            else:
                 network.load_state_dict(start.networks[member].state_dict())
             fabric = Fabric(accelerator=self.device.type, devices=_devices(self.device), precision=precision)
             train(

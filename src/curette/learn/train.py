@@ -18,6 +18,9 @@ from curette.seeds import derive
 from curette.task import Task
 
 CHECK_EVERY = 100
+"""Steps between two looks at the loss."""
+RAREST = 1e-4
+"""Frequency that training expects at least of every class."""
 
 
 class DivergedError(CuretteError):
@@ -79,6 +82,21 @@ def train(
             if (step + 1) % CHECK_EVERY == 0 or step + 1 == settings.steps:
                 check(total, step + 1, settings)
     network.eval()
+
+
+def expect(network: nn.Module, labels: Tensor, ignore: int) -> None:
+    """Set the bias of the network's head to the logarithm of the class frequencies among known labels.
+
+    Training then starts by telling places apart. Starting from equal classes it first has to talk the small ones down
+    everywhere, and at a few hundred steps some of them never come back. Does nothing for a network without such a head.
+    """
+    bias = getattr(getattr(network, "head", None), "bias", None)
+    if bias is None:
+        return
+    known = labels[labels != ignore].long()
+    share = torch.bincount(known, minlength=len(bias)).float() / max(1, len(known))
+    with torch.no_grad():
+        bias.copy_(share.clamp_min(RAREST).log())
 
 
 def shuffled_passes(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -2,7 +2,9 @@
 
 What the rest relies on: ``forward(x)`` maps images [B, channels, *S] of any size to logits [B, C, *S] (segmentation) or
 [B, C] (classification), and the attribute ``deepest`` is the submodule whose output is the features of the deepest
-encoder level [B, d, *s]. A network meant for the passes ``dropout`` has at least one dropout layer.
+encoder level [B, d, *s]. A network meant for the passes ``dropout`` has at least one dropout layer. Where the class
+logits come straight from a layer with a bias, the attribute ``head`` is that layer, and training starts with its bias at
+the logarithm of the class frequencies.
 """
 
 from __future__ import annotations

@@ -9,11 +9,14 @@ from torch.nn.functional import pad
 class Fitted(nn.Module):
     """Pads images [B, channels, *S] with zeros up to multiples of `multiple`, and cuts the logits back to [B, C, *S]."""
 
-    def __init__(self, network: nn.Module, deepest: nn.Module, *, multiple: int) -> None:
+    def __init__(
+        self, network: nn.Module, deepest: nn.Module, *, multiple: int, head: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.network, self.multiple = network, multiple
-        # Not a submodule of ours a second time, or its weights would be stored twice.
+        # Not submodules of ours a second time, or their weights would be stored twice.
         object.__setattr__(self, "deepest", deepest)
+        object.__setattr__(self, "head", head)
 
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[2:]

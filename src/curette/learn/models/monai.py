@@ -20,7 +20,7 @@ def basic_unet(
 ) -> nn.Module:
     """MONAI's BasicUNet: wide at full resolution, plain 1×1 head. Accurate, and several times slower than `unet`."""
     network = nets.BasicUNet(task.dims, channels, len(task.classes), features=features, dropout=dropout)
-    return Fitted(network, network.down_4, multiple=16)
+    return Fitted(network, network.down_4, multiple=16, head=network.final_conv)
 
 
 @register("model", "monai_unet", kinds=("segmentation",), paper="Kerfoot et al., residual U-Net, 2018")

@@ -1,0 +1,109 @@
+"""Passes: what they yield, what they leave alone, and that they differ."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from curette.errors import SettingError
+from curette.learn.passes import members
+from curette.registry import bind
+
+
+class _Toy(nn.Module):
+    """Foreground probability = image ∘ G, which looks at the image it is given, flipped or not."""
+
+    def __init__(self, gain: list[list[float]]) -> None:
+        super().__init__()
+        self.gain = torch.tensor(gain, dtype=torch.float64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        p = x[:, 0] * self.gain
+        return torch.stack((1 - p, p), 1).log()
+
+
+class _Dropping(nn.Module):
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(4)
+        self.conv = nn.Conv2d(1, 4, 3, padding=1)
+        self.drop = nn.Dropout2d(p)
+        self.head = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.drop(self.norm(self.conv(x))))  # type: ignore[no-any-return]
+
+
+def _run(name: str, networks: list[nn.Module], x: Tensor, *args: int, seed: int = 0) -> list[Tensor]:
+    with torch.inference_mode():
+        return list(bind("passes", name, *args)(networks, x, torch.Generator().manual_seed(seed)))
+
+
+@pytest.mark.parametrize(
+    ("gain", "score"),
+    [([[1, 0.5], [1, 0.25]], 0.031640625), ([[0.9, 0.5], [0.3, 0.2]], 0.0215625)],
+)
+def test_flips_are_undone_on_the_output(gain: list[list[float]], score: float) -> None:
+    image = torch.tensor([[0.8, 0.4], [0.2, 0.6]], dtype=torch.float64)[None, None]
+    maps = [t.softmax(1) for t in _run("flips", [_Toy(gain)], image)]
+    if score == 0.031640625:
+        expected = [
+            [[0.8, 0.2], [0.2, 0.15]],
+            [[0.4, 0.4], [0.05, 0.6]],
+            [[0.8, 0.1], [0.2, 0.3]],
+            [[0.2, 0.4], [0.1, 0.6]],
+        ]
+        np.testing.assert_allclose(torch.stack(maps)[:, 0, 1], expected, atol=1e-12)
+    stack = torch.stack(maps)
+    assert (stack - stack.mean(0)).square().mean().item() == pytest.approx(score, abs=1e-12)
+
+
+def test_flips_of_class_logits_are_left_as_they_are() -> None:
+    corner = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
+    with torch.no_grad():
+        corner[1].weight.copy_(torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0]]))
+    found = _run("flips", [corner], torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
+    assert [t.tolist()[0] for t in found] == [[1, 2], [2, 1], [3, 4], [4, 3]]
+
+
+def test_dropout_passes_differ_and_repeat_with_the_seed() -> None:
+    network = _Dropping().eval()
+    x = torch.randn(2, 1, 6, 6)
+    first, again = (_run("dropout", [network], x, 4, seed=3) for _ in range(2))
+    assert len(first) == 4
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert torch.stack(first).std(0).max() > 0
+    assert not torch.equal(first[0], _run("dropout", [network], x, 4, seed=4)[0])
+
+
+def test_dropout_freezes_batch_norm_and_leaves_the_network_and_the_global_generator_as_they_were() -> None:
+    network = _Dropping().eval()
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    state = torch.get_rng_state()
+    seen: list[tuple[bool, bool]] = []
+    network.head.register_forward_hook(lambda *_: seen.append((network.norm.training, network.drop.training)))
+    _run("dropout", [network], 5 + 3 * torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(0)), 2)
+    assert seen == [(False, True)] * 2
+    assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
+    assert not any(layer.training for layer in network.modules())
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_dropout_without_active_dropout_says_what_to_do() -> None:
+    with pytest.raises(SettingError, match=r"active dropout.*train\.options"):
+        _run("dropout", [_Dropping(p=0.0).eval()], torch.zeros(1, 1, 4, 4))
+
+
+def test_members() -> None:
+    counts = {"none": 0, "single": 1, "flips": 1, "dropout": 1, "ensemble": 5}
+    assert {name: members(bind("passes", name)) for name in counts} == counts
+    assert members(bind("passes", "ensemble", 3)) == 3
+    with pytest.raises(SettingError, match="no pass"):
+        members(bind("passes", "dropout", 0))
+
+
+def test_none_predicts_nothing() -> None:
+    with pytest.raises(SettingError, match="single"):
+        _run("none", [nn.Identity()], torch.zeros(1, 1, 2, 2))

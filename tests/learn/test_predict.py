@@ -1,0 +1,175 @@
+"""The sweep: its sums equal what one would compute from all passes at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from curette import registry
+from curette.errors import ContractError, SettingError
+from curette.learn.predict import Sums
+from curette.learn.prediction import NEEDS
+from curette.learn.torch_learner import TorchModel
+from curette.registry import bind, register
+from learn.toys import BLOBS, DISCS, Pictures, learner
+
+_single = bind("passes", "single")
+
+
+@given(
+    st.integers(1, 6),
+    st.integers(1, 3),
+    st.integers(2, 5),
+    st.sampled_from([(), (4,), (3, 2), (2, 2, 2)]),
+    st.integers(0, 999),
+)
+def test_sums_equal_those_of_stacked_passes(
+    passes: int, batch: int, classes: int, space: tuple[int, ...], seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    stack = 5 * torch.randn(passes, batch, classes, *space, generator=generator)
+    features = torch.randn(passes, batch, 3, *space, generator=generator)
+    sums = Sums(NEEDS)
+    for logits, deep in zip(stack, features, strict=True):
+        sums.add(logits)
+        sums.embed(deep)
+    found = sums.prediction([], None, _single)
+    p = stack.double().softmax(2)
+    votes = nn.functional.one_hot(p.argmax(2), classes).movedim(-1, 2).double()
+    expected = {
+        "mean": p,
+        "member_entropy": torch.special.entr(p).sum(2),
+        "second_moment": p**2,
+        "votes": votes,
+        "logits": stack.double(),
+        "embedding": features.double().flatten(3).mean(3) if space else features.double(),
+    }
+    for name, value in expected.items():
+        torch.testing.assert_close(getattr(found, name).double(), value.mean(0), atol=1e-5, rtol=1e-4)
+    assert found.passes == passes
+
+
+def test_certain_predictions_keep_a_finite_entropy() -> None:
+    sums = Sums(frozenset({"member_entropy"}))
+    sums.add(torch.tensor([[1000.0, -1000.0], [0.0, -50.0]]))
+    entropy = sums.prediction([], None, _single).member_entropy
+    assert torch.isfinite(entropy).all()
+    assert 0 < entropy[1] < 1e-18
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[Pictures, TorchModel]:
+    pictures = Pictures(DISCS, 12)
+    maker = learner(pictures, steps=10)
+    return pictures, maker.fit({r: pictures.labels[r] for r in pictures.regions[:4]}, seed=1, members=2)
+
+
+@pytest.mark.parametrize("needs", [frozenset(), frozenset({"votes"}), NEEDS])
+def test_only_what_was_asked_for_is_there(
+    trained: tuple[Pictures, TorchModel], needs: frozenset[str]
+) -> None:
+    pictures, model = trained
+    parts = list(learner(pictures, batch=5).predict(model, pictures.regions, _single, needs, seed=0))
+    assert [len(p.regions) for p in parts] == [5, 5, 2]
+    assert [r for p in parts for r in p.regions] == pictures.regions
+    for name in NEEDS - {"mean"}:
+        assert (getattr(parts[0], name) is not None) == (name in needs)
+    shapes = {
+        "mean": (5, 3, 20, 24),
+        "votes": (5, 3, 20, 24),
+        "member_entropy": (5, 20, 24),
+        "embedding": (5, 24),
+    }
+    for name in needs & shapes.keys():
+        assert tuple(getattr(parts[0], name).shape) == shapes[name]
+        assert getattr(parts[0], name).dtype == torch.float32
+
+
+def test_the_mean_of_an_ensemble_is_the_mean_of_its_members(trained: tuple[Pictures, TorchModel]) -> None:
+    pictures, model = trained
+    asked = learner(pictures, batch=12)
+    alone = [
+        next(asked.predict(TorchModel((n,), "32-true"), pictures.regions, _single, frozenset(), seed=0)).mean
+        for n in model.networks
+    ]
+    both = next(asked.predict(model, pictures.regions, bind("passes", "ensemble", 2), frozenset(), seed=0))
+    torch.testing.assert_close(both.mean, (alone[0] + alone[1]) / 2)
+    assert not torch.allclose(alone[0], alone[1])
+    assert both.passes == 2
+    with pytest.raises(SettingError, match="need 3 networks, but the model holds 2"):
+        next(asked.predict(model, pictures.regions, bind("passes", "ensemble", 3), frozenset(), seed=0))
+
+
+def test_passes_that_do_not_differ_are_found_out(trained: tuple[Pictures, TorchModel]) -> None:
+    pictures, model = trained
+
+    class Deaf(nn.Module):
+        """Has a dropout layer, and does not use it."""
+
+        def __init__(self, network: nn.Module) -> None:
+            super().__init__()
+            self.network, self.drop = network, nn.Dropout(0.5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.network(x)  # type: ignore[no-any-return]
+
+    without = learner(pictures, options={"widths": [8, 16, 24], "dropout": 0.0}, steps=1)
+    inner = without.fit({pictures.regions[0]: pictures.labels[pictures.regions[0]]}, seed=0).networks[0]
+    deaf = TorchModel((Deaf(inner).eval(),), "32-true")
+    asked = learner(pictures)
+    with pytest.raises(SettingError, match="same logits every time"):
+        next(asked.predict(deaf, pictures.regions, bind("passes", "dropout", 3), frozenset(), seed=0))
+    list(asked.predict(model, pictures.regions, bind("passes", "dropout", 3), frozenset(), seed=0))
+
+
+def test_a_sweep_repeats_with_its_seed_and_depends_on_it(trained: tuple[Pictures, TorchModel]) -> None:
+    pictures, model = trained
+    asked, drops = learner(pictures), bind("passes", "dropout", 3)
+
+    def means(seed: int) -> Tensor:
+        return torch.cat(
+            [p.mean for p in asked.predict(model, pictures.regions, drops, frozenset(), seed=seed)]
+        )
+
+    assert torch.equal(means(1), means(1))
+    assert not torch.equal(means(1), means(2))
+
+
+def test_an_unknown_need_is_refused(trained: tuple[Pictures, TorchModel]) -> None:
+    pictures, model = trained
+    with pytest.raises(ContractError, match="vote"):
+        next(learner(pictures).predict(model, pictures.regions, _single, frozenset({"vote"}), seed=0))
+
+
+def test_own_passes_are_used_like_the_built_in_ones(
+    trained: tuple[Pictures, TorchModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures, model = trained
+    monkeypatch.setattr(registry, "_components", dict(registry._components))
+
+    @register("passes", "twice")
+    def twice(networks, images, generator):  # type: ignore[no-untyped-def]
+        """The same pass two times."""
+        yield networks[0](images)
+        yield networks[0](images)
+
+    asked = learner(pictures)
+    one = next(asked.predict(model, pictures.regions, _single, NEEDS, seed=0))
+    two = next(asked.predict(model, pictures.regions, bind("passes", "twice"), NEEDS, seed=0))
+    for name in NEEDS:
+        np.testing.assert_allclose(getattr(one, name), getattr(two, name), atol=1e-6)
+    assert two.passes == 2
+
+
+def test_classification_has_the_same_fields_without_space() -> None:
+    pictures = Pictures(BLOBS, 4)
+    maker = learner(pictures, steps=2)
+    model = maker.fit(pictures.labels, seed=0)
+    found = next(maker.predict(model, pictures.regions, bind("passes", "flips"), NEEDS, seed=0))
+    assert tuple(found.mean.shape) == tuple(found.votes.shape) == (4, 2)
+    assert tuple(found.member_entropy.shape) == (4,)
+    assert found.embedding.shape[0] == 4

@@ -1,0 +1,147 @@
+"""Models on disk, devices, precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from curette.errors import DataError, SettingError
+from curette.learn import precision
+from curette.learn.torch_learner import TorchLearner
+from curette.recipe import Train
+from curette.registry import bind
+from learn.toys import BLOBS, DISCS, Pictures, learner
+
+
+def test_a_stored_model_predicts_the_same_to_the_bit(tmp_path: Path) -> None:
+    pictures = Pictures(DISCS, 4)
+    maker = learner(pictures, steps=5)
+    model = maker.fit(pictures.labels, seed=0, members=2)
+    maker.save(model, tmp_path / "models" / "m.pt")
+    assert [p.name for p in (tmp_path / "models").iterdir()] == ["m.pt"]
+    again = learner(pictures).load(tmp_path / "models" / "m.pt")
+    assert again.members == 2
+    passes = bind("passes", "ensemble", 2)
+    one, two = (
+        next(maker.predict(m, pictures.regions, passes, frozenset(), seed=0)).mean for m in (model, again)
+    )
+    assert torch.equal(one, two)
+
+
+def test_a_model_that_is_missing_truncated_or_of_another_task_is_refused(tmp_path: Path) -> None:
+    pictures = Pictures(DISCS, 2)
+    maker, path = learner(pictures, steps=1), tmp_path / "m.pt"
+    with pytest.raises(DataError, match="no model"):
+        maker.load(path)
+    maker.save(maker.fit(pictures.labels, seed=0), path)
+    whole = path.read_bytes()
+    for kept in (0, 10, len(whole) // 2, len(whole) - 5):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(DataError, match=r"m\.pt cannot be read"):
+            maker.load(path)
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match="options differ"):
+        learner(pictures, options={"widths": [8, 16]}).load(path)
+    with pytest.raises(DataError, match="model, options, kind, classes differ"):
+        learner(Pictures(BLOBS, 2)).load(path)
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = Pictures(DISCS, 2)
+    maker, path = learner(pictures, steps=1), tmp_path / "m.pt"
+    model = maker.fit(pictures.labels, seed=0)
+    maker.save(model, path)
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="disk full"):
+        maker.save(model, path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["m.pt"]
+
+
+def test_devices_that_are_not_there_are_settings_errors() -> None:
+    pictures = Pictures(DISCS, 1)
+    for device in ("tpu", "mps", f"cuda:{torch.cuda.device_count() + 3}"):
+        with pytest.raises(SettingError, match=r"train\.device"):
+            TorchLearner(DISCS, pictures, Train(device=device), channels=1, batch=1)
+
+
+class _Clock:
+    """Stands in for a timed step: bf16 is `gain` times faster."""
+
+    def __init__(self, gain: float) -> None:
+        self.gain, self.calls = gain, 0
+
+    def __call__(self, _network: nn.Module, _x: torch.Tensor, bf16: bool) -> float:
+        self.calls += 1
+        return 1 / self.gain if bf16 else 1.0
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(2.0, "bf16-mixed"), (1.1, "32-true"), (0.2, "32-true")])
+def test_bf16_is_used_where_it_gains_and_the_answer_is_kept(
+    gain: float, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CURETTE_CACHE", str(tmp_path))
+    monkeypatch.delenv(precision.VARIABLE, raising=False)
+    monkeypatch.setattr(precision, "_known", {})
+    clock = _Clock(gain)
+    monkeypatch.setattr(precision, "_step", clock)
+    shape, device = (1, 1, 4, 4), torch.device("cpu")
+
+    def choose() -> str:
+        return precision.choose("auto", device, lambda: nn.Conv2d(1, 1, 1), shape)
+
+    assert choose() == expected
+    asked = clock.calls
+    clock.gain = 1 / gain
+    assert choose() == expected
+    monkeypatch.setattr(precision, "_known", {})  # another process
+    assert choose() == expected
+    assert clock.calls == asked > 0
+
+
+def test_a_setting_or_the_environment_decides_before_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never() -> nn.Module:
+        raise AssertionError("probed")
+
+    device = torch.device("cpu")
+    assert precision.choose("bf16-mixed", device, never, (1,)) == "bf16-mixed"
+    monkeypatch.setenv(precision.VARIABLE, "32-true")
+    assert precision.choose("auto", device, never, (1,)) == "32-true"
+    monkeypatch.setenv(precision.VARIABLE, "fast")
+    with pytest.raises(SettingError, match="CURETTE_PRECISION is 'fast'"):
+        precision.choose("auto", device, never, (1,))
+
+
+def test_a_real_probe_answers_and_leaves_the_generator_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(precision.VARIABLE, raising=False)
+    monkeypatch.setenv("CURETTE_CACHE", str(tmp_path / "file" / "below"))
+    (tmp_path / "file").write_text("no folder can be made below a file")
+    monkeypatch.setattr(precision, "_known", {})
+    state = torch.get_rng_state()
+    found = precision.choose("auto", torch.device("cpu"), lambda: nn.Conv2d(1, 4, 3), (2, 1, 8, 8))
+    assert found in ("32-true", "bf16-mixed")
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_bf16_training_and_prediction_end_in_float32() -> None:
+    pictures = Pictures(DISCS, 2)
+    maker = learner(pictures, steps=2, precision="bf16-mixed")
+    model = maker.fit(pictures.labels, seed=0)
+    assert model.precision == "bf16-mixed"
+    assert all(p.dtype == torch.float32 for p in model.networks[0].parameters())
+    found = next(
+        maker.predict(model, pictures.regions, bind("passes", "single"), frozenset({"logits"}), seed=0)
+    )
+    assert found.mean.dtype == found.logits.dtype == torch.float32
+    np.testing.assert_allclose(found.mean.sum(1).numpy(), 1, atol=1e-5)
