@@ -63,7 +63,9 @@ def test_a_taken_name_is_refused_and_its_owner_named() -> None:
 
 
 def test_unknown_component_is_suggested() -> None:
-    with pytest.raises(SettingError, match=r"Unknown toy 'plane'\. Did you mean 'plain'\? Known: around, box"):
+    with pytest.raises(
+        SettingError, match=r"Unknown toy 'plane'\. Did you mean 'plain'\? Known: around, box"
+    ):
         get("toy", "plane")
 
 
