@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from curette.learn.evaluate import evaluate
-from curette.loop.experiment import Experiment, Setup
+from curette.loop.experiment import Experiment
 from curette.loop.ledger import Ledger
 from curette.loop.models import Models
 from curette.loop.oracle import SimulatedOracle
+from curette.loop.shared import Setup
 from curette.query.strategy import parse_strategy
 from curette.recipe import Query, Study, parse_study
 from fakes import FakeImages, FakeLearner

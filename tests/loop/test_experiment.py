@@ -10,9 +10,10 @@ import pytest
 
 from curette.errors import CuretteWarning, SettingError
 from curette.loop import experiment
-from curette.loop.experiment import Experiment, Picked, Setup, Step, advance_together
+from curette.loop.experiment import Experiment, advance_together
 from curette.loop.ledger import Event, Ledger
 from curette.loop.oracle import SimulatedOracle
+from curette.loop.shared import Picked, Setup, Step
 from curette.loop.state import steps
 from curette.query.strategy import parse_strategy
 from curette.region import Region

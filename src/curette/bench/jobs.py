@@ -17,9 +17,10 @@ from curette.data.splits import Splits
 from curette.errors import DataError
 from curette.learn.evaluate import evaluate
 from curette.learn.learner import Learner
-from curette.loop.experiment import Experiment, Picked, Setup, Step, advance_together
+from curette.loop.experiment import Experiment, advance_together
 from curette.loop.models import Models
 from curette.loop.oracle import SimulatedOracle
+from curette.loop.shared import Picked, Setup, Step
 from curette.query.strategy import Strategy
 from curette.query.sweep import maps
 from curette.recipe import Study

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from curette.loop.experiment import Step
 from curette.loop.ledger import Ledger
+from curette.loop.shared import Step
 from curette.loop.state import STAGES, Stage, State, steps
 from curette.query.strategy import Strategy
 

@@ -21,8 +21,8 @@ from curette.data.prepare import prepare
 from curette.data.splits import Splits, split_patients
 from curette.errors import CuretteError, SettingError
 from curette.learn.metrics import metric_names
-from curette.loop.experiment import check_budget, check_data
 from curette.loop.models import tidy
+from curette.loop.shared import check_budget, check_data
 from curette.query.strategy import Strategy, check, parse_strategy
 from curette.recipe import Study
 
