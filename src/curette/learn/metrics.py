@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from curette.errors import DataError, unknown
 from curette.learn.surface import hausdorff_by_class
@@ -233,6 +232,8 @@ def precision(counts: Counts) -> Array:
 @_classification("auroc", "scores")
 def auroc(scores: NDArray[Any], truth: NDArray[Any]) -> Array:
     """Area under the receiver operating curve, one class against the rest, and its (macro) mean."""
+    from scipy.stats import rankdata  # slow to import, and only this metric wants it
+
     values = np.full(scores.shape[1], np.nan)
     for c in range(scores.shape[1]):
         positive = truth == c
