@@ -19,7 +19,7 @@ study = parse_study(
         "strategies": ["random", "single > gini > top", "single > gini > stochastic_batches"],
         "seeds": [0, 1],
         "data": {"dataset": "phantom", "unit": "slice"},
-        "train": {"steps": 150, "lr": 0.01},
+        "train": {"steps": 150},
         "query": {"initial": 10, "budget": 10, "cycles": 3},
     }
 )
