@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from curette import registry
 from curette.errors import ContractError, SettingError
-from curette.learn.predict import Sums
+from curette.learn.predict import Sums, one_vote
 from curette.learn.prediction import NEEDS
 from curette.learn.torch_learner import TorchModel
 from curette.registry import bind, register
@@ -59,6 +59,11 @@ def test_certain_predictions_keep_a_finite_entropy() -> None:
     entropy = sums.prediction([], None, _single).member_entropy
     assert torch.isfinite(entropy).all()
     assert 0 < entropy[1] < 1e-18
+
+
+def test_equal_classes_give_one_vote_to_the_first() -> None:
+    votes = one_vote(torch.tensor([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0], [3.0, 3.0, 3.0]]))
+    assert votes.tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 0]]
 
 
 @pytest.fixture(scope="module")
