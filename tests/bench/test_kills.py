@@ -71,7 +71,7 @@ def test_a_study_killed_again_and_again_ends_as_if_it_never_was(tmp_path: Path, 
         if (
             kills < 1.5 * KILLS
         ):  # some die at once, in the midst of a step, between two, and while they resume
-            life.join(rng.uniform(0, 2 * span / KILLS))
+            life.join(rng.uniform(0, span / KILLS))
         else:
             life.join()
         if life.exitcode is not None:
@@ -91,7 +91,7 @@ def test_the_command_killed_again_and_again_ends_as_if_it_never_was(tmp_path: Pa
     study = tiny_study(
         strategies=["random", "bald"],
         train={"steps": 6, "batch": 4},
-        query={"initial": 3, "budget": 2, "cycles": 3, "batch": 8},
+        query={"initial": 3, "budget": 2, "cycles": 6, "batch": 8},  # more steps than the kills let pass
     )
     file = tmp_path / "tiny.toml"
     file.write_text(dump_study(study))
@@ -101,8 +101,8 @@ def test_the_command_killed_again_and_again_ends_as_if_it_never_was(tmp_path: Pa
     while True:
         life = _command(file, folder, 1 + kills % 2)
         if kills < KILLS or rng.random() < 0.5:
-            _wait_for_steps(life, folder, int(rng.integers(0, 3)))
-            time.sleep(rng.uniform(0, 0.3))
+            _wait_for_steps(life, folder, int(rng.integers(0, 2)))
+            time.sleep(rng.uniform(0, 0.2))
         else:
             life.wait()
         if life.poll() is not None:
