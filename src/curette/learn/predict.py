@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from curette.errors import ContractError, SettingError
+from curette.learn.fuse import fused
 from curette.learn.layout import layout
 from curette.learn.learner import Images
 from curette.learn.passes import members
@@ -44,8 +45,7 @@ def predict(
         )
     generator = torch.Generator(device).manual_seed(seed)
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
-    for network in networks:
-        network.eval()
+    networks = [fused(network) for network in networks]
     for start in range(0, len(regions), batch):
         chosen = regions[start : start + batch]
         array, valid = images.batch(chosen)
