@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curette.errors import DataError
+from curette.learn.columns import Pass, combined, wanted
 from curette.learn.prediction import Prediction
 from curette.region import Region
 from curette.registry import Bound
@@ -213,8 +214,26 @@ def _accumulate(
         "logits": logits.mean(axis=0),
         "embedding": np.stack([flat.mean(1), flat.std(1), flat.min(1), flat.max(1)], axis=1),
     }
-    wanted = {k: v.astype(np.float32) for k, v in fields.items() if k in needs}
-    return Prediction(regions, p.mean(axis=0).astype(np.float32), len(logits), valid, **wanted)
+    found = {k: v.astype(np.float32) for k, v in fields.items() if k in needs}
+    columns = _columns(image, valid, logits, p, needs)
+    return Prediction(
+        regions, p.mean(axis=0).astype(np.float32), len(logits), valid, columns=columns, **found
+    )
+
+
+def _columns(
+    image: NDArray[Any],
+    valid: NDArray[np.bool_] | None,
+    logits: NDArray[np.float64],
+    p: NDArray[np.float64],
+    needs: frozenset[str],
+) -> dict[str, NDArray[np.float32]]:
+    """The columns of every pass put together; the "head" is given the image and its square, or their means."""
+    features = np.concatenate([image, image**2], axis=1)
+    if p.ndim == 3:
+        features = features.reshape(*features.shape[:2], -1).mean(axis=2)
+    passes = [Pass(image, a, b, valid, features, b) for a, b in zip(p, logits, strict=True)]
+    return {n: combined(column, passes).astype(np.float32) for n, column in wanted(needs).items()}
 
 
 def prediction_of(

@@ -7,11 +7,17 @@ import pytest
 
 from curette.learn.prediction import NEEDS, Prediction
 from curette.query.arrays import to_numpy
-from curette.query.strategy import parse_strategy  # noqa: F401  (registers the built-in components)
-from curette.registry import bind, components
+from curette.query.strategy import parse_strategy
+from curette.registry import components
 from fakes import prediction_of
 
-SCORERS = sorted(components("scorer"))
+# Scorers of one batch; those of the whole pool have a contract of their own. Option texts are tested too.
+SCORERS = [
+    text
+    for name, c in components("scorer").items()
+    if not c.info.get("pool")
+    for text in (name, *c.info.get("examples", ()))
+]
 SPACES = {"classification": (), "2D": (5, 4), "3D": (3, 4, 5)}
 
 
@@ -29,7 +35,7 @@ def narrow(prediction: Prediction, convert=lambda a: a) -> Prediction:
 
 @pytest.fixture(params=SCORERS)
 def scorer(request: pytest.FixtureRequest):
-    return bind("scorer", request.param)
+    return parse_strategy(f"dropout(10) > {request.param} > top").scorer
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from curette import registry
-from curette.errors import ContractError, SettingError
+from curette.errors import SettingError
 from curette.learn.predict import Sums, one_vote
 from curette.learn.prediction import NEEDS
 from curette.learn.torch_learner import TorchModel
@@ -33,11 +33,11 @@ def test_sums_equal_those_of_stacked_passes(
     generator = torch.Generator().manual_seed(seed)
     stack = 5 * torch.randn(passes, batch, classes, *space, generator=generator)
     features = torch.randn(passes, batch, 3, *space, generator=generator)
-    sums = Sums(NEEDS)
+    sums = Sums(NEEDS, features[0], None)
     for logits, deep in zip(stack, features, strict=True):
         sums.add(logits)
         sums.embed(deep)
-    found = sums.prediction([], None, _single)
+    found = sums.prediction([], _single)
     p = stack.double().softmax(2)
     votes = nn.functional.one_hot(p.argmax(2), classes).movedim(-1, 2).double()
     expected = {
@@ -54,9 +54,9 @@ def test_sums_equal_those_of_stacked_passes(
 
 
 def test_certain_predictions_keep_a_finite_entropy() -> None:
-    sums = Sums(frozenset({"member_entropy"}))
+    sums = Sums(frozenset({"member_entropy"}), torch.empty(2, 1), None)
     sums.add(torch.tensor([[1000.0, -1000.0], [0.0, -50.0]]))
-    entropy = sums.prediction([], None, _single).member_entropy
+    entropy = sums.prediction([], _single).member_entropy
     assert torch.isfinite(entropy).all()
     assert 0 < entropy[1] < 1e-18
 
@@ -146,7 +146,7 @@ def test_a_sweep_repeats_with_its_seed_and_depends_on_it(trained: tuple[Pictures
 
 def test_an_unknown_need_is_refused(trained: tuple[Pictures, TorchModel]) -> None:
     pictures, model = trained
-    with pytest.raises(ContractError, match="vote"):
+    with pytest.raises(SettingError, match="vote"):
         next(learner(pictures).predict(model, pictures.regions, _single, frozenset({"vote"}), seed=0))
 
 

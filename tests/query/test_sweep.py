@@ -8,7 +8,7 @@ from curette.errors import ContractError
 from curette.query.arrays import to_numpy
 from curette.query.granularity import unit
 from curette.query.strategy import parse_strategy
-from curette.query.sweep import embed, maps, sweep
+from curette.query.sweep import maps, recall, sweep
 from curette.region import Region
 from fakes import CLASSIFICATION, SEGMENTATION, FakeImages, FakeLearner
 
@@ -130,10 +130,12 @@ def test_a_granularity_may_yield_more_candidates_than_regions(pool: Pool, monkey
 def test_embeddings_of_the_labelled_set_are_those_of_the_pool(pool: Pool) -> None:
     strategy = parse_strategy("core_set")
     (candidates,) = pool.sweep("core_set")
-    features = embed(pool.learner, pool.model, pool.regions[4:9], strategy.passes, seed=5)
+    features, columns = recall(pool.learner, pool.model, pool.regions[4:9], strategy, seed=5)
+    assert features is not None
+    assert columns == {}
     np.testing.assert_allclose(features, candidates.embedding[4:9], atol=1e-6)
     assert features.dtype == np.float32
-    assert embed(pool.learner, pool.model, [], strategy.passes, seed=5).shape[0] == 0
+    assert recall(pool.learner, pool.model, [], strategy, seed=5) == (None, {})
 
 
 @pytest.mark.parametrize("task", [SEGMENTATION, CLASSIFICATION], ids=lambda t: t.kind)

@@ -11,6 +11,7 @@ from curette.region import Region
 Array = Any  # a NumPy array or a torch tensor: everything here is written against the array API
 
 NEEDS = frozenset({"mean", "member_entropy", "second_moment", "votes", "logits", "embedding"})
+"""Fields of `Prediction` a component may need. Besides these it may need any component of kind ``column``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Prediction:
     votes           [B, C, *S] share of passes whose arg max is the class
     logits          [B, C, *S] logits averaged over passes
     embedding       [B, d] features of the deepest encoder level averaged over space and passes
+    columns         further facts of each region by the name of their ``column`` component, [B, …]; see `columns`
     extra           outputs of companions, by name
 
     Only `mean` is always there; the other fields are None unless a component of the study said it needs them.
@@ -39,4 +41,5 @@ class Prediction:
     votes: Array | None = None
     logits: Array | None = None
     embedding: Array | None = None
+    columns: dict[str, Array] = field(default_factory=dict)
     extra: dict[str, Array] = field(default_factory=dict)

@@ -24,9 +24,10 @@ from curette.loop.shared import Picked, Setup, Step, check_budget, check_data, d
 from curette.loop.state import State
 from curette.loop.trigger import Progress
 from curette.query.candidates import Candidates, Labelled
+from curette.query.scoring import rescored
 from curette.query.select import select
 from curette.query.strategy import Strategy
-from curette.query.sweep import embed, sweep
+from curette.query.sweep import recall, sweep
 from curette.region import Region
 from curette.seeds import derive, spawn
 
@@ -197,13 +198,12 @@ class Experiment:
     ) -> list[tuple[Region, float | None]]:
         """The picks with their scores, in pick order."""
         setup = self.setup
-        features = None
-        if "embedding" in self.strategy.needs and labelled:
-            passes, seed = self.strategy.passes, derive(self.seed, cycle, "sweep")
-            features = embed(setup.learner, model, labelled, passes, seed=seed)
+        seed = derive(self.seed, cycle, "sweep")
+        features, columns = recall(setup.learner, model, labelled, self.strategy, seed=seed)
         patient = np.array([setup.patient[r.case] for r in labelled], np.int32)
         rng = spawn(self.seed, cycle, str(self.strategy))
-        known = Labelled(labelled, patient, features)
+        known = Labelled(labelled, patient, features, columns, setup.oracle.answer(labelled))
+        candidates = rescored(self.strategy.scorer, candidates, rng, known)
         chosen = select(self.strategy, candidates, setup.query.budget, rng, known)
         if self.strategy.scorer.name == "none":
             return [(candidates.regions[i], None) for i in chosen]

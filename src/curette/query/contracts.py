@@ -27,10 +27,22 @@ class Scorer(Protocol):
     def __call__(self, prediction: Prediction, /, **options: Any) -> Array: ...
 
 
+class PoolScorer(Protocol):
+    """How much each candidate is wanted, for scores that must see the whole pool: higher = query first.
+
+    Registered as a scorer with ``pool=True``, and with ``needs`` for the embeddings and columns it reads. Takes the
+    candidates in region order, the only source of randomness, and the labelled set; returns float32 [N].
+    """
+
+    def __call__(
+        self, candidates: Candidates, rng: np.random.Generator, labelled: Labelled, /, **options: Any
+    ) -> NDArray[np.float32]: ...
+
+
 class Granularity(Protocol):
     """What can be picked, and how a map becomes its score.
 
-    Takes a scorer's output, the `Prediction` it came from, and the regions that may not be picked any more. Returns
+    Carries the embedding and the columns of the prediction over to its candidates. Takes a scorer's output, the `Prediction` it came from, and the regions that may not be picked any more. Returns
     candidates whose columns are NumPy arrays; `patient` is filled in by the sweep. Pixels where `Prediction.valid` is
     False count nowhere. Registered with ``unit="slice"`` (or ``"image"``) if it fits studies of that unit only.
     """

@@ -49,6 +49,7 @@ def unit(
         predicted=to_numpy(predicted_class(prediction)).astype(np.int32),
         cost=np.ones(n, np.float32),
         embedding=None if prediction.embedding is None else to_numpy(prediction.embedding).astype(np.float32),
+        columns={name: to_numpy(column) for name, column in prediction.columns.items()},
     )
     if taken.isdisjoint(regions):
         return candidates

@@ -6,11 +6,14 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curette.errors import CuretteWarning
+from curette.learn.columns import Pass, combined, wanted
 from curette.learn.prediction import Prediction
+from curette.query.arrays import to_numpy
 from curette.query.candidates import Labelled
-from curette.query.scoring import score, unscored
+from curette.query.scoring import rescored, score, unscored
 from curette.query.select import select
 from curette.region import Region
 from curette.task import Task
@@ -31,18 +34,35 @@ def rehearse(strategy: Strategy, task: Task) -> None:
             candidates = unscored(regions[:4], {r.case: i // 2 for i, r in enumerate(regions)})
             labelled = Labelled(regions[4:], np.array([0, 1], np.int32))
         else:
-            pool, done = _prediction(regions[:4], task, rng), _prediction(regions[4:], task, rng)
+            pool, done = (_prediction(part, task, strategy, rng) for part in (regions[:4], regions[4:]))
             candidates = score(strategy.scorer, strategy.granularity, pool, frozenset())
-            labelled = Labelled(regions[4:], np.array([0, 1], np.int32), done.embedding)
+            labelled = Labelled(
+                regions[4:],
+                np.array([0, 1], np.int32),
+                done.embedding,
+                {name: to_numpy(column) for name, column in done.columns.items()},
+                dict(zip(regions[4:], _labels(task, rng), strict=True)),
+            )
+        candidates = rescored(strategy.scorer, candidates, rng, labelled)
         select(strategy, candidates, min(2, len(candidates)), rng, labelled)
 
 
-def _prediction(regions: list[Region], task: Task, rng: np.random.Generator) -> Prediction:
-    """Two random passes, every field filled."""
+def _labels(task: Task, rng: np.random.Generator) -> NDArray[np.int64]:
+    space = () if task.kind == "classification" else (_SIDE,) * task.dims
+    return rng.integers(0, len(task.classes), (2, *space))
+
+
+def _prediction(
+    regions: list[Region], task: Task, strategy: Strategy, rng: np.random.Generator
+) -> Prediction:
+    """Two random passes, every field and the strategy's columns filled."""
     space = () if task.kind == "classification" else (_SIDE,) * task.dims
     logits = rng.normal(0, 2, (2, len(regions), len(task.classes), *space)).astype(np.float32)
     p = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
     votes = np.moveaxis(np.eye(len(task.classes), dtype=np.float32)[p.argmax(axis=2)], -1, 2)
+    features = rng.normal(size=(2, len(regions), _FEATURES, *space)).astype(np.float32)
+    images = rng.normal(size=(len(regions), len(task.channels), *[_SIDE] * task.dims)).astype(np.float32)
+    seen = [Pass(images, p[t], logits[t], None, features[t], logits[t]) for t in range(2)]
     return Prediction(
         regions=regions,
         mean=p.mean(axis=0),
@@ -52,4 +72,5 @@ def _prediction(regions: list[Region], task: Task, rng: np.random.Generator) -> 
         votes=votes.mean(axis=0),
         logits=logits.mean(axis=0),
         embedding=rng.normal(size=(len(regions), _FEATURES)).astype(np.float32),
+        columns={name: combined(column, seen) for name, column in wanted(strategy.needs).items()},
     )

@@ -6,19 +6,23 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from curette.errors import ContractError
 from curette.learn.prediction import Array, Prediction
-from curette.query.candidates import Candidates
+from curette.query.candidates import Candidates, Labelled
 from curette.region import Region
 from curette.registry import Bound
 
 
 def score_map(scorer: Bound, prediction: Prediction) -> Array:
-    """What the scorer makes of a prediction: a map [B, *S] or one number a region [B].
+    """What the scorer makes of a prediction: a map [B, *S] or one number a region [B]; 0 for a pool scorer.
 
     Raises `ContractError` naming the scorer if it returns another shape.
     """
+    if scorer.component.info.get("pool"):
+        mean = prediction.mean
+        return array_namespace(mean).zeros_like(mean[(slice(None),) + (0,) * (mean.ndim - 1)])
     scores = scorer(prediction)
     batch, _, *space = prediction.mean.shape
     shape = tuple(getattr(scores, "shape", ()))
@@ -38,6 +42,31 @@ def score(scorer: Bound, granularity: Bound, prediction: Prediction, taken: froz
             f"The granularity '{granularity}' returned {type(candidates).__name__}, not Candidates."
         )
     return candidates
+
+
+def rescored(
+    scorer: Bound, candidates: Candidates, rng: np.random.Generator, labelled: Labelled
+) -> Candidates:
+    """The candidates with the scores of a pool scorer; with any other scorer, as they are.
+
+    The pool scorer sees the candidates in region order. Raises `ContractError` if it returns another shape than [N].
+    """
+    if not scorer.component.info.get("pool") or not len(candidates):
+        return candidates
+    order = None if candidates.ordered else candidates.order
+    found = np.asarray(
+        scorer(candidates if order is None else candidates.take(order), rng, labelled), np.float32
+    )
+    if found.shape != (len(candidates),):
+        raise ContractError(
+            f"The scorer '{scorer}' returned shape {found.shape} for {len(candidates)} candidates; it must be one "
+            "number each."
+        )
+    if order is None:
+        return candidates.rescored(found)
+    score = np.empty_like(found)
+    score[order] = found
+    return candidates.rescored(score)
 
 
 def unscored(regions: Sequence[Region], patient: Mapping[str, int]) -> Candidates:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curette.errors import ContractError, CuretteWarning, SettingError
-from curette.query.candidates import Candidates, Labelled
+from curette.query.candidates import Candidates, Labelled, kept
 from curette.registry import Bound
 
 if TYPE_CHECKING:
@@ -56,14 +56,25 @@ def _prepare(strategy: Strategy, candidates: Candidates) -> tuple[NDArray[np.int
 
 
 def _check_features(selector: Bound, candidates: Candidates, labelled: Labelled) -> None:
-    if "embedding" not in selector.needs:
-        return
-    if candidates.embedding is None:
-        raise ContractError(f"The selector '{selector}' needs embeddings, but the candidates have none.")
-    if len(labelled) and labelled.embedding is None:
-        raise ContractError(
-            f"The selector '{selector}' needs embeddings of the labelled set, but it has none."
-        )
+    """Everything the selector needs is there, of pool and labelled set alike, and of equal width."""
+    for need in sorted(kept(selector.needs)):
+        ours, theirs = _column(candidates, need), _column(labelled, need)
+        name = "embeddings" if need == "embedding" else f"the column '{need}'"
+        if ours is None:
+            raise ContractError(f"The selector '{selector}' needs {name}, but the candidates have none.")
+        if len(labelled) and theirs is None:
+            raise ContractError(
+                f"The selector '{selector}' needs {name} of the labelled set, but it has none."
+            )
+        if theirs is not None and len(labelled) and ours.shape[1:] != theirs.shape[1:]:
+            raise ContractError(
+                f"The selector '{selector}' compares {name} of shape {ours.shape[1:]} in the pool with "
+                f"{theirs.shape[1:]} in the labelled set: they are not from the same model."
+            )
+
+
+def _column(source: Candidates | Labelled, name: str) -> NDArray[Any] | None:
+    return source.embedding if name == "embedding" else source.columns.get(name)
 
 
 def _check_picks(selector: Bound, picks: Any, wanted: int, n: int) -> None:

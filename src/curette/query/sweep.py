@@ -13,7 +13,7 @@ from curette.errors import ContractError
 from curette.learn.learner import Learner, Model
 from curette.learn.prediction import Prediction
 from curette.query.arrays import to_numpy
-from curette.query.candidates import Candidates
+from curette.query.candidates import Candidates, kept
 from curette.query.scoring import in_order, score, score_map, unscored
 from curette.query.strategy import Strategy
 from curette.region import Region
@@ -57,25 +57,35 @@ def sweep(
         assert model is not None, "strategies that look at predictions need a model"
         needs = frozenset().union(*(s.needs for s in group))
         columns = {
-            _measure(s): _Columns(len(regions), any(_embeds(o) for o in group if _measure(o) == _measure(s)))
+            _measure(s): _Columns(
+                len(regions), frozenset().union(*(o.needs for o in group if _measure(o) == _measure(s)))
+            )
             for s in group
         }
         for prediction in _predict(learner, model, regions, passes, needs, seed, task):
             for (scorer, granularity), column in columns.items():
-                seen = prediction if column.embeds else replace(prediction, embedding=None)
-                column.add(score(scorer, granularity, seen, taken))
+                column.add(score(scorer, granularity, column.part(prediction), taken))
         done = {measure: column.finish(patient) for measure, column in columns.items()}
         found |= {s: done[_measure(s)] for s in group}
     return {s: found[s] for s in strategies}
 
 
-def embed(
-    learner: Learner, model: Model, regions: Sequence[Region], passes: Bound, *, seed: int
-) -> NDArray[np.float32]:
-    """Features [M, d] of regions, from the same passes as the pool's; [0, 0] if there are no regions."""
-    needs = frozenset({"embedding"})
-    parts = [to_numpy(p.embedding) for p in _predict(learner, model, regions, passes, needs, seed, None)]
-    return np.concatenate(parts).astype(np.float32) if parts else np.empty((0, 0), np.float32)
+def recall(
+    learner: Learner, model: Model, regions: Sequence[Region], strategy: Strategy, *, seed: int
+) -> tuple[NDArray[np.float32] | None, dict[str, NDArray[Any]]]:
+    """Embeddings [M, d] and columns of labelled regions as the strategy needs them, from the same passes as the pool's.
+
+    The embeddings are None and the columns empty where nothing needs them, or where there are no regions.
+    """
+    needs = kept(strategy.needs)
+    if not needs or not regions:
+        return None, {}
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in needs}
+    for prediction in _predict(learner, model, regions, strategy.passes, needs, seed, None):
+        for name, part in parts.items():
+            part.append(to_numpy(prediction.embedding if name == "embedding" else prediction.columns[name]))
+    found = {name: np.concatenate(part).astype(np.float32) for name, part in parts.items()}
+    return found.pop("embedding", None), found
 
 
 def maps(
@@ -105,10 +115,6 @@ def _measure(strategy: Strategy) -> tuple[Bound, Bound]:
     return strategy.scorer, strategy.granularity
 
 
-def _embeds(strategy: Strategy) -> bool:
-    return "embedding" in strategy.needs
-
-
 def _predict(
     learner: Learner,
     model: Model,
@@ -129,7 +135,10 @@ def _predict(
                 f"{name} predicts {prediction.mean.shape[1]} classes, but the task has {len(task.classes)}."
             )
         for field in needs:
-            if getattr(prediction, field, None) is None and field not in prediction.extra:
+            if getattr(prediction, field, None) is None and field not in {
+                *prediction.extra,
+                *prediction.columns,
+            }:
                 raise ContractError(f"{name} left out '{field}', which a strategy with '{passes}' needs.")
         at += batch
         yield prediction
@@ -143,23 +152,31 @@ class _Columns:
     A granularity may yield more than one candidate a region; then the arrays double.
     """
 
-    def __init__(self, size: int, embeds: bool) -> None:
-        self.embeds = embeds
+    def __init__(self, size: int, needs: frozenset[str]) -> None:
+        self.needs = kept(needs)
         self.regions: list[Region] = []
         self.arrays: dict[str, NDArray[Any]] = {
             "score": np.empty(size, np.float32),
             "predicted": np.empty(size, np.int32),
             "cost": np.empty(size, np.float32),
         }
-        if embeds:
-            self.arrays["embedding"] = np.empty((size, 0), np.float32)
+        for name in self.needs:
+            self.arrays[name] = np.empty((size, 0), np.float32)
+
+    def part(self, prediction: Prediction) -> Prediction:
+        """The prediction without what these candidates need not keep."""
+        return replace(
+            prediction,
+            embedding=prediction.embedding if "embedding" in self.needs else None,
+            columns={name: column for name, column in prediction.columns.items() if name in self.needs},
+        )
 
     def add(self, batch: Candidates) -> None:
         start = len(self.regions)
         self.regions.extend(batch.regions)
         stop = len(self.regions)
         for name, array in self.arrays.items():
-            new = getattr(batch, name)
+            new = batch.columns[name] if name in batch.columns else getattr(batch, name)
             if start == 0 and new.ndim > 1:
                 self.arrays[name] = array = np.empty((len(array), *new.shape[1:]), np.float32)
             if stop > len(array):
@@ -171,5 +188,13 @@ class _Columns:
     def finish(self, patient: Mapping[str, int]) -> Candidates:
         n = len(self.regions)
         numbers = np.fromiter((patient[r.case] for r in self.regions), np.int32, n)
-        columns: dict[str, Any] = {name: array[:n] for name, array in self.arrays.items()}
-        return Candidates(regions=self.regions, patient=numbers, ordered=in_order(self.regions), **columns)
+        columns = {name: array[:n] for name, array in self.arrays.items()}
+        own = {name: columns.pop(name) for name in ("score", "predicted", "cost")}
+        return Candidates(
+            regions=self.regions,
+            patient=numbers,
+            embedding=columns.pop("embedding", None),
+            columns=columns,
+            ordered=in_order(self.regions),
+            **own,
+        )

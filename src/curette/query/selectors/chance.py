@@ -18,7 +18,7 @@ def random(
     return rng.choice(len(candidates), budget, replace=False).astype(np.int64)
 
 
-@register("selector", "strided")
+@register("selector", "strided", examples=("strided(0.5)",))
 def strided(
     candidates: Candidates,
     budget: int,

@@ -21,6 +21,7 @@ _CONSTANT = 1e-4  # a feature that varies by less than this share of its mean ho
     "selector",
     "k_center",
     needs={"embedding"},
+    examples=("k_center(standardise=false, outliers=2)",),
     paper="Sener & Savarese 2018, Active learning for convolutional neural networks: a core-set approach",
 )
 def k_center(
