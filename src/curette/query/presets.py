@@ -53,55 +53,97 @@ class Preset:
 
 _BALD = Preset(
     "dropout(10) > mutual_information > unit > top",
-    "What the model could still learn, not what is noisy: the usual choice for a network with dropout. Ten passes.",
+    "What the model could still learn, not what is noisy: the usual choice for a network with dropout.",
     "Houlsby et al. 2011; Gal et al. 2017",
+    family="many passes",
+    fails="Tiny and mostly noise in the first cycles; dropout in the decoder alone hardly moves it; near-duplicates.",
+    notes=(
+        "The code of stochastic batches (2023) calls a weighted mean of the two entropies JSD, which is close to plain "
+        "entropy; curette's `jsd` is their difference, as the name says. The mean is `jsd_blend`.",
+        "DeepAL switches the whole network to training mode for its passes, so that batch norm is disturbed as well; "
+        "PAAL leaves dropout switched off, so that all passes agree. curette activates the dropout layers and nothing "
+        "else, and refuses passes that do not differ.",
+    ),
 )
 
 PRESETS: dict[str, Preset] = {
     "random": Preset(
         "none > none > unit > random",
         "The control every comparison needs, and hard to beat with few labels.",
+        family="control",
+        fails="Rare structures: most of what it picks shows background.",
+        notes=("Several released codes draw with replacement and label an image twice; curette never does.",),
     ),
     "strided_random": Preset(
         "none > none > unit > strided",
         "The fairer control where neighbouring slices are near-duplicates: chance spread evenly over patients.",
+        family="control",
+        fails="Rare structures, as random. Deep volumes still get more picks than flat ones.",
     ),
     "entropy": Preset(
         "single > entropy > unit > top",
-        "The cheapest uncertainty, one pass. Finds boundaries and rare classes, but also noise and near-duplicates.",
+        "The cheapest uncertainty. Finds boundaries and rare classes.",
         "Settles & Craven 2008",
+        family="one pass",
+        fails="Picks neighbours that show the same; follows long boundaries, artefacts and noise; trusts a calibration "
+        "that a network with few labels does not have.",
+        notes=(
+            "PAAL averages the probabilities of an image before it takes the entropy, which measures the mix of classes "
+            "and calls a confident half-and-half image the most uncertain. curette takes the entropy of each pixel "
+            "first; for theirs, write the reduction `marginal`.",
+        ),
     ),
     "least_confidence": Preset(
         "single > least_confidence > unit > top",
         "Like entropy, but blind to how the remaining probability is spread over classes.",
         "Lewis & Gale 1994",
+        family="one pass",
+        fails="As entropy; with two classes it orders pixels exactly as entropy does.",
     ),
     "margin": Preset(
         "single > margin > unit > top",
         "Where two classes compete; a good choice for many classes.",
         "Scheffer et al. 2001",
+        family="one pass",
+        fails="As entropy; with two classes it orders pixels exactly as entropy does.",
     ),
     "bald": _BALD,
     "jsd": _BALD,
     "mutual_information": _BALD,
     "pcdal": Preset(
         "flips > variance > unit > top",
-        "Disagreement between mirrored copies: four passes, any network. Not where left and right are labelled.",
+        "Disagreement between mirrored copies, for any network.",
         "PCDAL 2023",
+        family="many passes",
+        fails="Where left and right are labelled, mirroring contradicts itself; where training mirrored images too, the "
+        "copies soon agree.",
     ),
     "pcdal_lpi": Preset(
         "flips > variance > unit > bottom",
         "Negative control of pcdal: the least informative images. It should lose.",
         "PCDAL 2023",
+        family="control",
+        fails="By design.",
     ),
     "core_set": Preset(
         "single > none > unit > k_center",
-        "Coverage of the feature space without any uncertainty; attracted by outliers.",
+        "Coverage of the feature space without any uncertainty.",
         "Sener & Savarese 2018",
+        family="representative",
+        fails="Attracted by outliers and damaged scans; says little while features come from a network with few labels.",
+        notes=(
+            "The paper refines the greedy choice by a mixed-integer program that forgives outliers; the released program "
+            "sets the outliers to none and needs a commercial solver. curette picks greedily; option `outliers` passes "
+            "over the farthest.",
+            "Several released codes keep all distances in half precision, which overflows; curette works in float32 and "
+            "never holds more than one distance a region.",
+        ),
     ),
     "stochastic_batches": Preset(
         "single > entropy > unit > stochastic_batches",
-        "Entropy of random batches: keeps the variety of chance. Put it around any scorer: 'bald > stochastic_batches'.",
+        "Keeps the variety of chance. Put it around any scorer: 'bald > stochastic_batches'.",
         "Gaillochet et al. 2023",
+        family="randomised",
+        fails="With large batches, random groups score alike and it becomes random.",
     ),
 }
