@@ -4,8 +4,9 @@ A component of kind ``passes`` is a generator function ``(networks, images, gene
 model's networks in evaluation mode, one batch of images [B, channels, *S], and a `torch.Generator` that all randomness
 comes from. Every tensor it yields is [B, C, *S] on the grid of `images`, or [B, C] for classification. Only one of them
 is alive at a time; `curette.learn.predict` adds them up. ``info`` may say ``members``, how many networks are needed (a
-number, or the name of the option that holds it), and ``stochastic=True``, that two passes must differ, which is proven
-on the first batch. Nothing here imports torch before a network is run.
+number, or the name of the option that holds it), ``passes``, how many passes are made (likewise; ``n`` unless said
+otherwise), and ``stochastic=True``, that two passes must differ, which is proven on the first batch. Nothing here imports
+torch before a network is run.
 """
 
 from __future__ import annotations
@@ -34,13 +35,20 @@ def members(passes: Bound) -> int:
     return int(passes.settings[needed] if isinstance(needed, str) else needed)
 
 
-@register("passes", "none", members=0)
+def count(passes: Bound) -> int | None:
+    """How many forward passes each image costs; None if that shows only when they are run."""
+    made = passes.component.info.get("passes", "n")
+    found = passes.settings.get(made) if isinstance(made, str) else made
+    return found if isinstance(found, int) else None
+
+
+@register("passes", "none", members=0, passes=0)
 def none(networks: Sequence[Module], images: Tensor, generator: Generator) -> Iterator[Tensor]:
     """No pass at all: the strategy never looks at the model."""
     raise SettingError("The passes 'none' predict nothing. Use 'single' where predictions are needed.")
 
 
-@register("passes", "single")
+@register("passes", "single", passes=1)
 def single(networks: Sequence[Module], images: Tensor, generator: Generator) -> Iterator[Tensor]:
     """One deterministic pass of the first network."""
     yield networks[0](images)
@@ -74,7 +82,7 @@ def dropout(
         yield logits
 
 
-@register("passes", "flips", paper="PCDAL, 2023")
+@register("passes", "flips", paper="PCDAL, 2023", passes=4)
 def flips(networks: Sequence[Module], images: Tensor, generator: Generator) -> Iterator[Tensor]:
     """Four passes of the first network: as is, mirrored along the last axis, the one before, and both.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from curette.errors import SettingError, nearest, unknown
-from curette.learn.passes import members
+from curette.learn.passes import count, members
 from curette.query import granularity, scorers, selectors  # noqa: F401  (importing registers them)
 from curette.query.presets import PRESETS, Preset
 from curette.query.rehearsal import rehearse
@@ -95,7 +95,8 @@ def check(strategy: Strategy, task: Task, unit: str, budget: int) -> None:
 
 def _check_passes(strategy: Strategy) -> None:
     passes, scorer, selector = strategy.passes, strategy.scorer, strategy.selector
-    count = _known_count(passes)
+    members(passes)  # raises for ensemble(0)
+    made = count(passes)
     wanted = int(scorer.component.info.get("min_passes", 1))
     if passes.name == "none":
         if scorer.name != "none":
@@ -108,9 +109,9 @@ def _check_passes(strategy: Strategy) -> None:
                 f"the selector '{selector}' needs {' and '.join(sorted(strategy.needs))} of a model, and the passes "
                 f"'none' never ask one. Write 'single > none > {selector}'."
             )
-    elif count is not None and count < wanted:
+    elif made is not None and made < wanted:
         raise SettingError(
-            f"the scorer '{scorer}' compares passes and needs at least {wanted}, but '{passes}' makes {count}. "
+            f"the scorer '{scorer}' compares passes and needs at least {wanted}, but '{passes}' makes {made}. "
             f"Write 'dropout(10) > {scorer} > …', or use the passes 'flips' or 'ensemble'."
         )
     if scorer.name == "none" and selector.component.info.get("scores"):
@@ -118,14 +119,6 @@ def _check_passes(strategy: Strategy) -> None:
             f"the selector '{selector}' chooses by score, and the scorer 'none' gives none. "
             f"Write for example 'single > entropy > {selector}', or use the selector 'random'."
         )
-
-
-def _known_count(passes: Bound) -> int | None:
-    """How many passes are made, as far as one can tell without running them."""
-    members(passes)  # raises for ensemble(0)
-    fixed = {"none": 0, "single": 1}.get(passes.name)
-    counted = passes.settings.get("n")
-    return fixed if fixed is not None else counted if isinstance(counted, int) else None
 
 
 def _check_unit(strategy: Strategy, unit: str) -> None:
