@@ -1,5 +1,5 @@
 """Selectors, one file each idea. Importing this package registers them."""
 
-from curette.query.selectors import chance, core_set, ranking, stochastic_batches
+from curette.query.selectors import batch_bald, chance, core_set, ranking, stochastic_batches
 
-__all__ = ["chance", "core_set", "ranking", "stochastic_batches"]
+__all__ = ["batch_bald", "chance", "core_set", "ranking", "stochastic_batches"]
