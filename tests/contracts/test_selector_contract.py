@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from curette.errors import CuretteWarning
 from curette.query.candidates import Candidates, Labelled
+from curette.query.facts import says
 from curette.query.select import select
 from curette.query.strategy import Strategy, parse_strategy
 from curette.region import Region
@@ -146,6 +147,20 @@ class TestOnAnyPool:
             labelled.labels,
         )
         assert run(selector, pool, 9, back, 4) == run(selector, pool, 9, labelled, 4)
+
+    def test_it_says_whether_it_reads_labels(self, selector: str) -> None:
+        """What is told of a strategy's needs is true: ``labels=True`` for who looks at them, and for nobody else."""
+
+        class Watched(dict):  # type: ignore[type-arg]
+            read = False
+
+            def __getitem__(self, region):
+                Watched.read = True
+                return super().__getitem__(region)
+
+        pool, labelled = make(40, 4, "ordinary", 2)
+        run(selector, pool, 9, replace(labelled, labels=Watched(labelled.labels)), 4)
+        assert Watched.read == says(strategy(selector).selector, "labels")
 
 
 @pytest.mark.parametrize("selector", ["top", "bottom"])

@@ -5,8 +5,8 @@ model's networks in evaluation mode, one batch of images [B, channels, *S], and 
 comes from. Every tensor it yields is [B, C, *S] on the grid of `images`, or [B, C] for classification. Only one of them
 is alive at a time; `curette.learn.predict` adds them up. ``info`` may say ``members``, how many networks are needed (a
 number, or the name of the option that holds it), ``passes``, how many passes are made (likewise; ``n`` unless said
-otherwise), and ``stochastic=True``, that two passes must differ, which is proven on the first batch. Nothing here imports
-torch before a network is run.
+otherwise), ``wants``, what the network must have, and ``stochastic=True``, that two passes must differ, which is proven on
+the first batch. Nothing here imports torch before a network is run.
 """
 
 from __future__ import annotations
@@ -55,7 +55,11 @@ def single(networks: Sequence[Module], images: Tensor, generator: Generator) -> 
 
 
 @register(
-    "passes", "dropout", paper="Gal & Ghahramani, Dropout as a Bayesian approximation, 2016", stochastic=True
+    "passes",
+    "dropout",
+    paper="Gal & Ghahramani, Dropout as a Bayesian approximation, 2016",
+    stochastic=True,
+    wants="dropout",
 )
 def dropout(
     networks: Sequence[Module], images: Tensor, generator: Generator, *, n: int = 10
