@@ -9,6 +9,7 @@ from curette.query.scoring import rescored
 from curette.query.select import select
 from curette.query.strategy import PRESETS, check, parse_strategy
 from curette.query.sweep import recall, sweep
+from curette.query.truth import revealed
 from fakes import CLASSIFICATION, SEGMENTATION, FakeImages, FakeLearner
 
 
@@ -42,6 +43,8 @@ class TestPreset:
         numbers = np.array([patient[r.case] for r in done], np.int32)
         labelled = Labelled(done, numbers, features, columns, images.labels(done))
         rng = np.random.default_rng(0)
+        if strategy.truth:
+            candidates = revealed(candidates, images.labels(candidates.regions), task)
         candidates = rescored(strategy.scorer, candidates, rng, labelled)
         picks = select(strategy, candidates, 5, rng, labelled)
         assert len(set(picks)) == 5

@@ -146,4 +146,75 @@ PRESETS: dict[str, Preset] = {
         family="randomised",
         fails="With large batches, random groups score alike and it becomes random.",
     ),
+    # Controls that spread chance, and chance with more or less of the score.
+    "stratified_random": Preset(
+        "none > none > unit > stratified",
+        "Chance with a share for every patient: what a method gains over this, it does not owe to spreading alone.",
+        "Cochran 1977",
+        family="control",
+        fails="With more patients than picks, the quotas go to those with most images left.",
+        notes=(
+            "Equal remainders are decided by chance, not by the order of patients, which would favour the same few.",
+        ),
+    ),
+    "foreground_random_33": Preset(
+        "none > none > unit > foreground_random(0.3333333333333333)",
+        "The control that is hard to beat: someone browses the images and clicks on a structure for one pick in three.",
+        "nnActive 2025",
+        truth=True,
+        family="control",
+        fails="A simulation only: it looks at ground truth. Little is left of it where whole volumes are picked.",
+        cost="reads the labels of the whole pool at every query",
+        notes=(
+            "The source draws patches, 4/6 anywhere, 1/6 centred on a pixel of a class, 1/6 on its border; a region "
+            "offered whole that holds a class holds its border, so curette has one rule with share 1/3.",
+        ),
+    ),
+    "foreground_random_66": Preset(
+        "none > none > unit > foreground_random",
+        "The stronger form: two picks in three go to a structure, rare classes as often as common ones.",
+        "nnActive 2025",
+        truth=True,
+        family="control",
+        fails="A simulation only: it looks at ground truth. Little is left of it where whole volumes are picked.",
+        cost="reads the labels of the whole pool at every query",
+        notes=(
+            "The source draws patches, a third each anywhere, centred on a pixel of a class, and on its border; a region "
+            "offered whole that holds a class holds its border, so curette has one rule with share 2/3.",
+        ),
+    ),
+    "predicted_foreground_random": Preset(
+        "single > none > unit > predicted_foreground_random",
+        "The same where people annotate: predictions in place of the truth. Strong wherever most of an image is background.",
+        "nnActive 2025 (there from ground truth)",
+        family="control",
+        fails="Finds no class that the model does not predict yet.",
+    ),
+    "power": Preset(
+        "dropout(10) > mutual_information > unit > power",
+        "Twice the score is twice as likely to be picked: keeps variety in large batches. 'entropy > power(8)' is colder.",
+        "Kirsch et al. 2023",
+        family="randomised",
+        fails="A few huge scores make it plain top; scores that do not count up from 0 need the option `zero`.",
+        notes=(
+            "One released library samples the certain regions where a score is low for uncertain ones, and counts "
+            "temperature, 1/beta; in curette every score counts up, and scores below 0 by nature need a `zero`.",
+            "One released code draws the noise from a generator nobody seeds; curette from that of seed and cycle.",
+        ),
+    ),
+    "softmax": Preset(
+        "dropout(10) > mutual_information > unit > softmax",
+        "For scores that may be negative, with a beta that suits their range: 'margin > softmax(10)'.",
+        "Kirsch et al. 2023",
+        family="randomised",
+        fails="As named, with beta 1 and scores of a few thousandths, it is chance alone.",
+    ),
+    "softrank": Preset(
+        "dropout(10) > mutual_information > unit > softrank",
+        "Only the order of scores counts: the safest of the randomised ones with an unknown scorer.",
+        "Kirsch et al. 2023",
+        family="randomised",
+        fails="Takes a score that hardly differs as seriously as one that does.",
+        notes=("The released code ranks equal scores by their place in the list; curette by chance.",),
+    ),
 }

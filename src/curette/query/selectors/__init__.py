@@ -2,20 +2,38 @@
 
 from curette.query.selectors import (
     batch_bald,
+    cap,
     chance,
     core_gcn,
     core_set,
+    cost,
+    deduplicate,
+    foreground,
     kmeans,
+    noisy,
+    per_class,
+    prefilter,
     ranking,
+    split,
     stochastic_batches,
+    stratified,
 )
 
 __all__ = [
     "batch_bald",
+    "cap",
     "chance",
     "core_gcn",
     "core_set",
+    "cost",
+    "deduplicate",
+    "foreground",
     "kmeans",
+    "noisy",
+    "per_class",
+    "prefilter",
     "ranking",
+    "split",
     "stochastic_batches",
+    "stratified",
 ]
