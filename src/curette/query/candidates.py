@@ -82,7 +82,11 @@ class Labelled:
     patient    int32 [M], the same numbers as in `Candidates`
     embedding  float32 [M, d] from the same model as the candidates', or None when no part of the strategy needs it
     columns    the candidates' columns for the labelled regions, [M, …]
-    labels     what people or the oracle said: region → class map [*S], or a 0-d class
+    labels     what people or the oracle said: region → class map [*S] (of a box: of the box), or a 0-d class
+    cycle      number of the query under way: 1 is the first after the initial set
+    cycles     trainings of the run, so that its last query is number `cycles` - 1
+
+    The features and columns of a box are those inside it where the strategy looks at maps of features, else its unit's.
     """
 
     regions: Sequence[Region] = ()
@@ -90,6 +94,8 @@ class Labelled:
     embedding: NDArray[np.float32] | None = None
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     labels: Mapping[Region, NDArray[Any]] | None = None
+    cycle: int = 1
+    cycles: int = 2
 
     def __len__(self) -> int:
         return len(self.regions)

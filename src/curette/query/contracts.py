@@ -45,6 +45,12 @@ class Granularity(Protocol):
     Carries the embedding and the columns of the prediction over to its candidates. Takes a scorer's output, the `Prediction` it came from, and the regions that may not be picked any more. Returns
     candidates whose columns are NumPy arrays; `patient` is filled in by the sweep. Pixels where `Prediction.valid` is
     False count nowhere. Registered with ``unit="slice"`` (or ``"image"``) if it fits studies of that unit only.
+
+    It may also say: ``occasion=True``, then it is given an `Occasion` after the regions; ``makes={"name"}``, columns
+    that it adds to its candidates and that the labelled set has not; ``needs_for={"embedding": "feature_map"}``, what
+    else of a prediction it needs where another part needs an embedding. One that picks boxes says ``part=True``. If it
+    can be used without a model it has ``draw``: a function of (regions of the pool, taken, occasion, options) that
+    returns up to `occasion.count` boxes by chance.
     """
 
     def __call__(

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from array_api_compat import array_namespace
+from numpy.typing import NDArray
 
 from curette.errors import ContractError
 from curette.learn.prediction import Array, Prediction
 from curette.query.candidates import Candidates, Labelled
+from curette.query.occasion import Occasion
+from curette.query.parts import volume
 from curette.region import Region
 from curette.registry import Bound
+
+if TYPE_CHECKING:
+    from curette.query.strategy import Strategy
 
 
 def score_map(scorer: Bound, prediction: Prediction) -> Array:
@@ -34,9 +43,16 @@ def score_map(scorer: Bound, prediction: Prediction) -> Array:
     return scores
 
 
-def score(scorer: Bound, granularity: Bound, prediction: Prediction, taken: frozenset[Region]) -> Candidates:
+def score(
+    scorer: Bound,
+    granularity: Bound,
+    prediction: Prediction,
+    taken: frozenset[Region],
+    occasion: Occasion | None = None,
+) -> Candidates:
     """The candidates of one batch, without patients. Raises `ContractError` naming a part that breaks its contract."""
-    candidates = granularity(score_map(scorer, prediction), prediction, taken)
+    when = (occasion or Occasion(),) if granularity.component.info.get("occasion") else ()
+    candidates = granularity(score_map(scorer, prediction), prediction, taken, *when)
     if not isinstance(candidates, Candidates):
         raise ContractError(
             f"The granularity '{granularity}' returned {type(candidates).__name__}, not Candidates."
@@ -69,15 +85,44 @@ def rescored(
     return candidates.rescored(score)
 
 
-def unscored(regions: Sequence[Region], patient: Mapping[str, int]) -> Candidates:
-    """Candidates for strategies that never look at a model: score 0, predicted class -1 (unknown), no features."""
+def blind(
+    strategy: Strategy, regions: Sequence[Region], taken: frozenset[Region], occasion: Occasion
+) -> list[Region]:
+    """What a strategy that asks no model can pick: all that is left of the pool, or parts of it drawn by chance.
+
+    As many parts as the budget where the selector takes any with the same probability, else twenty times as many.
+    """
+    draw = strategy.granularity.component.info.get("draw")
+    if draw is None:
+        return [r for r in regions if r not in taken] if taken else list(regions)
+    even = strategy.selector.component.info.get("even")
+    truth = occasion.truth if strategy.granularity.says("truth") else None
+    occasion = replace(occasion, count=occasion.budget * (1 if even else 20), truth=truth)
+    found: list[Region] = draw(
+        regions, taken, occasion, *strategy.granularity.args, **strategy.granularity.options
+    )
+    return found
+
+
+def unscored(
+    regions: Sequence[Region],
+    patient: Mapping[str, int],
+    embedding: NDArray[np.float32] | None = None,
+    size: Sequence[int] = (),
+) -> Candidates:
+    """Candidates for strategies that never look at a model: score 0, predicted class -1 (unknown).
+
+    `embedding` [N, d] are features of the images alone, where an encoder gave some. A box costs its share of a unit of
+    `size` [*S].
+    """
     n = len(regions)
     return Candidates(
         regions=regions,
         score=np.zeros(n, np.float32),
         patient=np.fromiter((patient[r.case] for r in regions), np.int32, n),
         predicted=np.full(n, -1, np.int32),
-        cost=np.ones(n, np.float32),
+        cost=np.fromiter((volume(r.box) / math.prod(size) if r.box else 1 for r in regions), np.float32, n),
+        embedding=embedding,
         ordered=in_order(regions),
     )
 

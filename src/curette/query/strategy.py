@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from curette.errors import SettingError, nearest, unknown
+from curette.learn.encoders import check_options, encodes
 from curette.learn.passes import count, members
-from curette.query import granularity, scorers, selectors  # noqa: F401  (importing registers them)
+from curette.learn.prediction import NEEDS
+from curette.query import granularity, patches, scorers, selectors  # noqa: F401  (importing registers them)
 from curette.query.presets import PRESETS, Preset
 from curette.query.rehearsal import rehearse
 from curette.query.text import Call, Value, parse
@@ -45,7 +47,19 @@ class Strategy:
     @property
     def needs(self) -> frozenset[str]:
         """Fields of `Prediction`, besides `mean`, that a sweep must fill for this strategy."""
-        return self.scorer.needs | self.granularity.needs | self.selector.needs
+        wanted = self.scorer.needs | self.granularity.needs | self.selector.needs
+        more = self.granularity.component.info.get("needs_for", {})
+        return (wanted | {more[name] for name in wanted & more.keys()}) - self.makes
+
+    @property
+    def makes(self) -> frozenset[str]:
+        """Columns that its granularity adds to the candidates, and that no learner has to give."""
+        return frozenset(self.granularity.component.info.get("makes", ()))
+
+    @property
+    def cuts(self) -> bool:
+        """Whether it picks parts of the study's units."""
+        return bool(self.granularity.component.info.get("part"))
 
     @property
     def members(self) -> int:
@@ -55,7 +69,7 @@ class Strategy:
     @property
     def truth(self) -> bool:
         """Whether a part of it looks at ground truth, which only a simulation has. Reports must say so."""
-        return any(part.component.info.get("truth", False) for part in self.parts)
+        return any(part.says("truth") for part in self.parts)
 
 
 def parse_strategy(text: str, unit: str | None = None) -> Strategy:
@@ -88,7 +102,13 @@ def check(strategy: Strategy, task: Task, unit: str, budget: int) -> None:
     try:
         _check_passes(strategy)
         _check_unit(strategy, unit)
-        rehearse(strategy, task)
+        _check_columns(strategy)
+        if strategy.cuts and task.kind == "classification":
+            raise SettingError(
+                f"'{strategy.granularity}' picks parts of images, and in classification an image has one label. "
+                "Write 'unit' in its place."
+            )
+        rehearse(strategy, task.model_copy(update={"dims": 2}) if unit == "slice" else task)
     except SettingError as problem:
         raise SettingError(f"Strategy '{strategy.name}' cannot work: {problem}") from None
 
@@ -98,11 +118,18 @@ def _check_passes(strategy: Strategy) -> None:
     members(passes)  # raises for ensemble(0)
     made = count(passes)
     wanted = int(scorer.component.info.get("min_passes", 1))
-    if passes.name == "none":
+    if encodes(passes):
+        _check_encoder(strategy)
+    elif passes.name == "none":
         if scorer.name != "none":
             raise SettingError(
                 f"the scorer '{scorer}' needs predictions, and the passes 'none' make none. "
                 f"Write '{'dropout(10)' if wanted > 1 else 'single'} > {scorer} > …'."
+            )
+        if strategy.makes:
+            raise SettingError(
+                f"the granularity '{strategy.granularity}' looks at predictions, and the passes 'none' make none. "
+                f"Write 'single' in their place."
             )
         if strategy.needs:
             raise SettingError(
@@ -114,11 +141,43 @@ def _check_passes(strategy: Strategy) -> None:
             f"the scorer '{scorer}' compares passes and needs at least {wanted}, but '{passes}' makes {made}. "
             f"Write 'dropout(10) > {scorer} > …', or use the passes 'flips' or 'ensemble'."
         )
-    if scorer.name == "none" and selector.component.info.get("scores"):
+    if scorer.name == "none" and selector.says("scores"):
         raise SettingError(
             f"the selector '{selector}' chooses by score, and the scorer 'none' gives none. "
             f"Write for example 'single > entropy > {selector}', or use the selector 'random'."
         )
+
+
+def _check_encoder(strategy: Strategy) -> None:
+    """Passes that see images only give one row of features a unit, and nothing else."""
+    passes, scorer, selector = strategy.passes, strategy.scorer, strategy.selector
+    check_options(passes)
+    if scorer.name != "none" and not scorer.component.info.get("pool"):
+        raise SettingError(
+            f"the scorer '{scorer}' needs predictions, and the passes '{passes.name}' only give features of the images. "
+            f"Write '{passes} > none > {selector}', or other passes such as 'single > {scorer} > …'."
+        )
+    if more := strategy.needs - {"embedding"}:
+        raise SettingError(
+            f"'{scorer} > {selector}' needs {' and '.join(sorted(more))} of a model, and the passes '{passes.name}' only "
+            "give features of the images. Write 'single' in their place."
+        )
+    if strategy.granularity.component.function is not granularity.unit:
+        raise SettingError(
+            f"the passes '{passes.name}' give features of whole units, and '{strategy.granularity}' picks parts of them. "
+            "Write 'unit' in its place."
+        )
+
+
+def _check_columns(strategy: Strategy) -> None:
+    """Columns that only a granularity can make are made by this one."""
+    for name in sorted(strategy.needs - NEEDS - components("column").keys()):
+        able = [n for n, c in components("granularity").items() if name in c.info.get("makes", ())]
+        if able:
+            raise SettingError(
+                f"'{strategy.scorer} > {strategy.selector}' needs the column '{name}', which the granularity "
+                f"'{strategy.granularity}' does not make. Use {' or '.join(repr(n) for n in able)} in its place."
+            )
 
 
 def _check_unit(strategy: Strategy, unit: str) -> None:

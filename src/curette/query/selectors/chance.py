@@ -10,7 +10,7 @@ from curette.query.candidates import Candidates, Labelled
 from curette.registry import register
 
 
-@register("selector", "random")
+@register("selector", "random", even=True)
 def random(
     candidates: Candidates, budget: int, rng: np.random.Generator, labelled: Labelled
 ) -> NDArray[np.int64]:
