@@ -197,14 +197,20 @@ PLAIN = {("passes", "single"), ("selector", "top")}
 """Parts that most strategies have and that pages other than their own need not explain at length."""
 
 
+CAPTIONS = {
+    "maps": "A slice of the phantom and one of a hippocampus: with the true outlines, with the predicted ones, and what "
+    "this scorer makes of it. Bright is wanted.",
+    "planes": "Points of a plane, dark is wanted; crosses are labelled.",
+    "picks": "Points of a plane, darker where entropy is higher. Crosses are labelled, circles are picked, in this order.",
+}
+
+
 def _picture(kind: str, name: str, up: str = "../") -> Iterator[str]:
     """The picture of a scorer's map or of a selector's picks, where there is one."""
-    folder, text = {
-        "scorer": ("maps", f"What `{name}` wants: image, truth, prediction and map, bright = wanted"),
-        "selector": ("picks", f"What `{name}` picks among points of a plane, in order"),
-    }.get(kind, ("", ""))
+    folder = {"scorer": "maps", "selector": "picks"}.get(kind)
     if folder and (IMG / folder / f"{name}.png").is_file():
-        yield f"![{text}]({up}img/{folder}/{name}.png)"
+        pool = components(kind)[name].info.get("pool")
+        yield f"![{name}]({up}img/{folder}/{name}.png)\n\n*{CAPTIONS['planes' if pool else folder]}*"
 
 
 def _facts(component: Component) -> Iterator[str]:
