@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from curette.errors import DataError
 from curette.learn.columns import Pass, combined, wanted
+from curette.learn.encoders import Encoding, rows, trained
 from curette.learn.prediction import Prediction
 from curette.region import Region
 from curette.registry import Bound
@@ -26,7 +27,7 @@ from curette.task import Task
 
 SEGMENTATION = Task(kind="segmentation", dims=2, classes={"background": 0, "body": 1, "core": 2})
 CLASSIFICATION = Task(kind="classification", dims=2, classes={"healthy": 0, "ill": 1, "worse": 2})
-PASSES = {"single": 1, "flips": 4, "dropout": 10, "ensemble": 5}
+PASSES = {"single": 1, "flips": 4, "rotations": 4, "augment": 8, "dropout": 10, "ensemble": 5}
 
 
 class FakeImages:
@@ -114,13 +115,13 @@ class FakeModel:
 class FakeLearner:
     """Implements `curette.learn.learner.Learner` over anything that has `batch`; knows the passes in `PASSES`.
 
-    `fits` and `sweeps` count what it was asked to do. Dropout and ensemble members differ by seeded shifts of the
+    `fits`, `sweeps` and `encodings` count what it was asked to do. Dropout and ensemble members differ by seeded shifts of the
     means, flips by a term that depends on the position; nothing depends on the batch size.
     """
 
     def __init__(self, task: Task, images: Any, batch: int = 8) -> None:
         self.task, self.images, self.size = task, images, batch
-        self.fits = self.sweeps = 0
+        self.fits = self.sweeps = self.encodings = 0
 
     def fit(
         self,
@@ -159,6 +160,15 @@ class FakeLearner:
             logits = np.stack(list(self._members(model, image, chunk, passes, seed)))
             yield _accumulate(chunk, image, valid, logits, needs)
 
+    def encode(self, regions: Sequence[Region], passes: Bound, *, seed: int) -> NDArray[np.float32]:
+        """What an encoder would train is here the moments of the images, shifted by the seed."""
+        self.encodings += 1
+        if not trained(passes):
+            return rows(passes(Encoding(self.images, regions, seed)), passes, len(regions))
+        flat = self.images.batch(list(regions))[0].reshape(len(regions), -1)
+        moments = np.stack([flat.mean(1), flat.std(1), flat.min(1), flat.max(1)], axis=1)
+        return (moments + np.random.default_rng(seed).normal(0, 1, 4)).astype(np.float32)
+
     def save(self, model: FakeModel, path: Path) -> None:
         part = path.with_suffix(".part")
         part.write_text(json.dumps({"means": model.means, "sharpness": model.sharpness}))
@@ -191,7 +201,7 @@ class FakeLearner:
                     int.from_bytes(hashlib.sha256(f"{r}|{seed}|{t}".encode()).digest()[:4]) for r in regions
                 ]
                 shift = np.stack([np.random.default_rng(s).normal(0, 0.05, len(row)) for s in seeds])
-            tilt = slope if passes.name == "flips" and t % 2 else 0.0
+            tilt = slope if passes.name in ("flips", "rotations", "augment") and t % 2 else 0.0
             centres = (row + shift).reshape(len(regions), -1, *[1] * (x.ndim - 1))
             yield -model.sharpness * (x[:, None] + tilt - centres) ** 2
 
@@ -212,6 +222,7 @@ def _accumulate(
         "second_moment": (p**2).mean(axis=0),
         "votes": np.moveaxis(np.eye(p.shape[2])[p.argmax(axis=2)], -1, 2).mean(axis=0),
         "logits": logits.mean(axis=0),
+        **compared(np.moveaxis(p, 0, 1), valid),
         "embedding": np.stack([flat.mean(1), flat.std(1), flat.min(1), flat.max(1)], axis=1),
     }
     found = {k: v.astype(np.float32) for k, v in fields.items() if k in needs}
@@ -236,6 +247,25 @@ def _columns(
     return {n: combined(column, passes).astype(np.float32) for n, column in wanted(needs).items()}
 
 
+def compared(p: NDArray[np.float64], valid: Any = None) -> dict[str, NDArray[np.float64]]:
+    """Fields that compare the passes [B, T, C, *S] with their mean, or with each other."""
+    batch, count, classes = p.shape[:3]
+    inside = np.ones((batch, 1)) if valid is None else np.asarray(valid, float).reshape(batch, -1)
+    masks = np.moveaxis(np.eye(classes)[p.argmax(axis=2)], -1, 2).reshape(batch, count, classes, -1)
+    flat, mean = p.reshape(masks.shape), p.mean(axis=1)
+
+    def dice(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+        both, size = ((x * inside[:, None]).sum(axis=2) for x in (a * b, a + b))
+        return np.divide(2 * both, size, out=np.ones_like(both), where=size > 0)
+
+    pairs = [dice(masks[:, i], masks[:, j]) for i in range(count) for j in range(i)]
+    return {
+        "deviation": np.abs(p - mean[:, None]).mean(axis=1),
+        "soft_dice": np.mean([dice(flat[:, t], flat.mean(axis=1)) for t in range(count)], axis=0),
+        "pair_dice": np.mean(pairs, axis=0) if pairs else np.ones((batch, classes)),
+    }
+
+
 def prediction_of(
     passes: Any, *, regions: Sequence[Region] | None = None, valid: Any = None, embedding: Any = None
 ) -> Prediction:
@@ -252,5 +282,6 @@ def prediction_of(
         second_moment=(p**2).mean(axis=1),
         votes=votes.mean(axis=1),
         logits=np.log(np.maximum(p, 1e-30)).mean(axis=1),
+        **compared(p, valid),
         embedding=np.zeros((len(p), 2), np.float32) if embedding is None else embedding,
     )

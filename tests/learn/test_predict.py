@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from curette import registry
 from curette.errors import SettingError
-from curette.learn.predict import Sums, one_vote
 from curette.learn.prediction import NEEDS
+from curette.learn.sums import Sums, one_vote
 from curette.learn.torch_learner import TorchModel
 from curette.registry import bind, register
 from learn.toys import BLOBS, DISCS, Pictures, learner

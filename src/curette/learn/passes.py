@@ -2,10 +2,13 @@
 
 A component of kind ``passes`` is a generator function ``(networks, images, generator) -> iterator of logits``: the
 model's networks in evaluation mode, one batch of images [B, channels, *S], and a `torch.Generator` that all randomness
-comes from. Every tensor it yields is [B, C, *S] on the grid of `images`, or [B, C] for classification. Only one of them
-is alive at a time; `curette.learn.predict` adds them up. ``info`` may say ``members``, how many networks are needed (a
+comes from. Every tensor it yields is [B, C, *S] on the grid of `images`, or [B, C] for classification. A pass that could
+not see every pixel yields ``(logits, seen)`` instead, with `seen` [B, *S] bool; what it says elsewhere counts nowhere.
+Only one of them is alive at a time; `curette.learn.predict` adds them up. Given a generator in the same state, a
+component yields the same passes again. ``info`` may say ``members``, how many networks are needed (a
 number, or the name of the option that holds it), ``passes``, how many passes are made (likewise; ``n`` unless said
-otherwise), ``wants``, what the network must have, and ``stochastic=True``, that two passes must differ, which is proven on
+otherwise), ``wants``, what the network must have, ``mirrors=True``, that left and right are swapped, ``check``, a function of
+its options that raises `SettingError` for what cannot work, and ``stochastic=True``, that two passes must differ, which is proven on
 the first batch. Nothing here imports torch before a network is run.
 """
 
@@ -16,6 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from curette.errors import SettingError
+from curette.learn import views  # noqa: F401  (importing registers them)
 from curette.registry import Bound, register
 
 if TYPE_CHECKING:
@@ -26,11 +30,13 @@ if TYPE_CHECKING:
 def members(passes: Bound) -> int:
     """How many independently trained networks these passes need: 0 for ``none``, 5 for ``ensemble(5)``, else 1.
 
-    Raises `SettingError` if an option asks for less than one pass or network.
+    Raises `SettingError` if an option asks for less than one pass or network, or cannot work otherwise.
     """
     for name, value in passes.settings.items():
         if name == "n" and value < 1:
             raise SettingError(f"{passes.name}({value}) makes no pass. Give at least 1.")
+    if (check := passes.component.info.get("check")) and not passes.component.info.get("encoder"):
+        check(**passes.settings)
     needed = passes.component.info.get("members", 1)
     return int(passes.settings[needed] if isinstance(needed, str) else needed)
 
@@ -79,22 +85,7 @@ def dropout(
         )
     for _ in range(n):
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-        # torch's dropout draws from the global generator: borrow it for one pass, so that callers never notice.
-        with torch.random.fork_rng(_cuda(images)), _training(layers):
-            torch.manual_seed(seed)
-            logits = networks[0](images)
-        yield logits
-
-
-@register("passes", "flips", paper="PCDAL, 2023", passes=4)
-def flips(networks: Sequence[Module], images: Tensor, generator: Generator) -> Iterator[Tensor]:
-    """Four passes of the first network: as is, mirrored along the last axis, the one before, and both.
-
-    Dense outputs are mirrored back, so all four lie on the grid of the images; class logits are left as they are.
-    """
-    for axes in ((), (-1,), (-2,), (-2, -1)):
-        logits = networks[0](images.flip(axes) if axes else images)
-        yield logits.flip(axes) if axes and logits.ndim == images.ndim else logits
+        yield _dropped(networks[0], images, layers, seed)
 
 
 @register("passes", "ensemble", paper="Lakshminarayanan et al., Deep ensembles, 2017", members="n")
@@ -104,6 +95,17 @@ def ensemble(
     """One deterministic pass of each of n independently trained networks."""
     for network in networks[:n]:
         yield network(images)
+
+
+def _dropped(network: Module, images: Tensor, layers: Sequence[Module], seed: int) -> Tensor:
+    """One pass with these layers active."""
+    import torch
+
+    # torch's dropout draws from the global generator: borrow it for one pass, so that callers never notice.
+    with torch.random.fork_rng(_cuda(images)), _training(layers):
+        torch.manual_seed(seed)
+        logits: Tensor = network(images)
+    return logits
 
 
 def _dropout_layers(network: Module) -> list[Module]:

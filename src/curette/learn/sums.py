@@ -15,7 +15,9 @@ from curette.learn.prediction import Prediction
 from curette.region import Region
 from curette.registry import Bound
 
-_CELLS = 1 << 22  # numbers of a pass that are worked on at once: temporaries stay small, whatever the images' size
+_CELLS = (
+    1 << 22
+)  # numbers of a pass that are worked on at once: temporaries stay small, whatever the images' size
 _AGAIN = frozenset({"deviation", "soft_dice"})  # fields that compare passes with their mean
 _DENSE = frozenset({"mean", "member_entropy", "second_moment", "votes", "logits", "deviation"})
 _EMPTY = 1e-30  # a class as improbable as this over a whole region is not there

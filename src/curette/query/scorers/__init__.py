@@ -1,5 +1,23 @@
 """Scorers, one file a family. Importing this package registers them."""
 
-from curette.query.scorers import certainty, disagreement, graph, nothing
+from curette.query.scorers import (
+    certainty,
+    disagreement,
+    graph,
+    nothing,
+    overlap,
+    perturbation,
+    proper_scores,
+    votes,
+)
 
-__all__ = ["certainty", "disagreement", "graph", "nothing"]
+__all__ = [
+    "certainty",
+    "disagreement",
+    "graph",
+    "nothing",
+    "overlap",
+    "perturbation",
+    "proper_scores",
+    "votes",
+]
