@@ -31,6 +31,20 @@ class Clusters:
     distance: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Given:
+    """Finite rows in memory."""
+
+    array: NDArray[np.float32]
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        return np.ones(len(self.array), bool)
+
+    def rows(self, which: slice) -> NDArray[np.float32]:
+        return self.array[which]
+
+
 def cluster(
     points: Rows,
     k: int,
@@ -51,7 +65,9 @@ def cluster(
     usable = np.flatnonzero(points.good if fixed is None else points.good & (fixed > 0))
     if not len(usable):
         n = len(points.good)
-        return Clusters(np.empty((0, 0), np.float32), np.full(n, -1, np.int32), np.full(n, np.inf, np.float32))
+        return Clusters(
+            np.empty((0, 0), np.float32), np.full(n, -1, np.int32), np.full(n, np.inf, np.float32)
+        )
     limit = np.full(len(points.good), np.inf, np.float32) if fixed is None else fixed
     if len(usable) * k <= SMALL and len(usable) <= SMALL // 40:
         rows = points.rows(usable)
@@ -83,12 +99,12 @@ def _best(
 def _lloyd(
     rows: NDArray[np.float32], limit: NDArray[np.float32], centres: NDArray[np.float32], rounds: int
 ) -> tuple[NDArray[np.float32], float]:
-    before, loss = np.empty(0), 0.0
+    before, loss = np.empty(0, np.int32), 0.0
     for _ in range(rounds):
         distance, of = _compared(rows, centres)
         free = distance < limit
         loss = float(np.where(free, distance, limit).sum(dtype=np.float64))
-        of = np.where(free, of, -1)
+        of = np.where(free, of, np.int32(-1))
         if np.array_equal(of, before):
             break
         before = of
@@ -142,21 +158,7 @@ def _seeds(
 def _compared(
     rows: NDArray[np.float32], centres: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    return nearest(_Given(rows), centres)
-
-
-@dataclass(frozen=True)
-class _Given:
-    """Finite rows in memory."""
-
-    array: NDArray[np.float32]
-
-    @property
-    def good(self) -> NDArray[np.bool_]:
-        return np.ones(len(self.array), bool)
-
-    def rows(self, which: slice) -> NDArray[np.float32]:
-        return self.array[which]
+    return nearest(Given(rows), centres)
 
 
 def _sums(

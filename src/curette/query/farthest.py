@@ -71,7 +71,7 @@ class _Front:
         found = self.rows @ (-2 * centre)
         found += self.length
         found += centre @ centre
-        return np.maximum(found, 0, out=found)
+        return np.asarray(np.maximum(found, 0, out=found))
 
     def _renew(self) -> None:
         """Bring all points up to date and watch those that are farthest now."""

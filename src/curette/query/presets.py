@@ -218,3 +218,234 @@ PRESETS: dict[str, Preset] = {
         notes=("The released code ranks equal scores by their place in the list; curette by chance.",),
     ),
 }
+
+
+# Class-stratified and power-noised predictive entropy ------------------------------------------------------------------
+
+_QUOTA = "Quotas for classes so that none is forgotten; five networks."
+_NETWORKS = "For less training write 'dropout(10)' in place of 'ensemble(5)'; for patches, 'patch_by_class(32, 32, …)'."
+_FEW = "With fewer picks than classes some classes get none; a class the model never predicts is picked for at random."
+_BETAS = (
+    "A run with Q trainings asks Q - 1 times; the released code spreads the noise schedule over the Q trainings, so that "
+    'its last value is never used. curette does the same; option schedule_end="last_query" reaches it.'
+)
+_SHORT = (
+    "The released code fails where a class has too few candidates; curette fills up from the whole score."
+)
+_CLASP = "ClaSP PE, 2026 (building on nnActive, 2025)"
+
+
+def _stratified(
+    text: str, when: str, *, family: str = "randomised", notes: tuple[str, ...] = (_SHORT,)
+) -> Preset:
+    return Preset(text, f"{when} {_NETWORKS}", _CLASP, family=family, fails=_FEW, notes=notes)
+
+
+_CLASP_PE = _stratified(
+    "ensemble(5) > entropy > unit_by_class(exponential) > class_quota",
+    "Two thirds of the budget by class, with noise that fades from query to query: the best supported choice for "
+    "segmentation with several classes.",
+    notes=(
+        _SHORT,
+        _BETAS,
+        "The shape of the schedule was compared on one data set with one seed: take it as open.",
+    ),
+)
+
+PRESETS |= {
+    "pred_entropy": Preset(
+        "ensemble(5) > entropy > unit > top",
+        "Entropy of the mean of five networks: steadier than that of one.",
+        _CLASP,
+        family="many passes",
+        fails="Near-duplicates, and structures that are expensive to draw.",
+    ),
+    "power_pe": Preset(
+        "ensemble(5) > entropy > unit > power",
+        "The same, drawn in proportion to the entropy.",
+        _CLASP,
+        family="randomised",
+        fails="Close to chance where all scores are alike.",
+        notes=(
+            "The released code draws the noise from a generator nobody seeds; curette from that of seed and cycle.",
+            "For patches the source adds the noise to the mean of every window before it chooses among them: "
+            "'patch(32, 32, beta=1) > top'. With 'patch(32, 32) > power' only the chosen ones get some.",
+        ),
+    ),
+    "class_pe66": _stratified(
+        "ensemble(5) > entropy > unit_by_class > class_quota",
+        f"Two thirds of the budget by class, the rest by entropy. {_QUOTA}",
+        family="many passes",
+    ),
+    "class_pe33": _stratified(
+        "ensemble(5) > entropy > unit_by_class > class_quota(0.33)",
+        f"One third of the budget by class, the rest by entropy. {_QUOTA}",
+        family="many passes",
+    ),
+    "class_power_pe66": _stratified(
+        "ensemble(5) > entropy > unit_by_class(beta=1) > class_quota",
+        f"Two thirds of the budget by class, everything with power noise. {_QUOTA}",
+    ),
+    "class_power_pe33": _stratified(
+        "ensemble(5) > entropy > unit_by_class(beta=1) > class_quota(0.33)",
+        f"One third of the budget by class, everything with power noise. {_QUOTA}",
+    ),
+    "clasp_pe": _CLASP_PE,
+    "class_power_pe66_exp": _CLASP_PE,
+    "class_power_pe66_smooth_sigmoid": _stratified(
+        "ensemble(5) > entropy > unit_by_class(sigmoid) > class_quota",
+        f"clasp_pe with noise that fades along an S. {_QUOTA}",
+        notes=(_SHORT, _BETAS),
+    ),
+    "class_power_pe33_smooth_sigmoid": _stratified(
+        "ensemble(5) > entropy > unit_by_class(sigmoid) > class_quota(0.33)",
+        f"One third by class, with noise that fades along an S. {_QUOTA}",
+        notes=(_SHORT, _BETAS),
+    ),
+    "class_power_pe66_sharp_sigmoid": _stratified(
+        "ensemble(5) > entropy > unit_by_class(sigmoid(tau=0.5)) > class_quota",
+        f"clasp_pe with noise that goes at once, half way through. {_QUOTA}",
+        notes=(_SHORT, _BETAS),
+    ),
+    "class_power_pe33_sharp_sigmoid": _stratified(
+        "ensemble(5) > entropy > unit_by_class(sigmoid(tau=0.5)) > class_quota(0.33)",
+        f"One third by class, with noise that goes at once, half way through. {_QUOTA}",
+        notes=(_SHORT, _BETAS),
+    ),
+    # Variety of features, alone and together with doubt.
+    "robust_core_set": Preset(
+        "single > none > unit > k_center(rho=0.0001)",
+        "As core_set, but passes over the farthest region in ten thousand, and one at least: damaged scans win no more.",
+        "Sener & Savarese 2018, with outliers",
+        family="representative",
+        fails="A rare disease is an outlier too.",
+        notes=(
+            "The paper's program may leave a share of the pool uncovered, and its release sets that share to 0; here the "
+            "greedy choice skips the share `rho` at every pick.",
+        ),
+    ),
+    "kmeans": Preset(
+        "single > none > unit > kmeans",
+        "One region from the middle of each of as many clusters as picks: typical of the pool, no outliers.",
+        "Nguyen & Smeulders 2004; as in PAAL 2024",
+        family="representative",
+        fails="Blind to doubt; a rare structure rarely has a cluster of its own.",
+        notes=(
+            "PAAL clusters the pool alone, so that cycles return to the same places: `kmeans(with_labelled=false, "
+            "standardise=false)`. In curette labelled regions are further centres that stay where they are.",
+        ),
+    ),
+    "kmeans_pp": Preset(
+        "single > none > unit > k_means_pp",
+        "Between chance and core_set: what lies far from all that is labelled is more likely, not certain, to be picked.",
+        "Arthur & Vassilvitskii 2007; Holzmüller et al. 2023",
+        family="representative",
+        fails="Blind to doubt; features of a network with few labels say little.",
+        notes=(
+            "What one released benchmark calls kmeans++ takes the farthest region without chance; that is `core_set` "
+            "here.",
+        ),
+    ),
+    "badge": Preset(
+        "single > none > unit > badge",
+        "Classification: doubtful images that would move the last layer in different directions. A strong all-rounder.",
+        "Ash et al. 2020",
+        family="hybrid",
+        fails="Varies from seed to seed; on a confident pool all gradients vanish and it becomes chance. In segmentation use "
+        "badge_dense.",
+        notes=(
+            "The paper draws over gradients of length C·d; the authors' later code and curette work with their two factors, "
+            "with the same distances. A released implementation keeps the origin as a ghost centre and may pick twice; "
+            "curette does neither.",
+        ),
+    ),
+    "badge_dense": Preset(
+        "single > none > unit > badge_dense",
+        "The same for segmentation: the gradient that the whole image would cause in the last layer.",
+        "Ash et al. 2020; for dense predictions sketched in nnActive 2025",
+        family="hybrid",
+        fails="Gradients of single pixels cancel, and background swamps the mean.",
+        notes=(
+            "No paper defines it for masks; curette takes the gradient of the mean cross-entropy over pixels.",
+        ),
+    ),
+    "entropy_kmeans": Preset(
+        "single > entropy > unit > prefilter(kmeans(with_labelled=false), chance=0)",
+        "The most doubtful twenty times the budget, and of those one from each of as many clusters: doubt without repeats.",
+        "PAAL 2024",
+        family="hybrid",
+        fails="As entropy where more than twenty times the budget is noise.",
+        notes=(
+            "PAAL averages the probabilities over the image before it takes the entropy, which measures how mixed an image "
+            "is; curette averages the entropy of the pixels.",
+        ),
+    ),
+    "exploration_exploitation": Preset(
+        "single > entropy > unit > dpp",
+        "One dial, `theta`, from spreading out (0) to the highest scores (large): 'bald > dpp(2)'.",
+        "Biyik et al. 2019",
+        family="hybrid",
+        fails="With more picks than features the volume is spent, and scores alone fill the batch.",
+        notes=(
+            "Taken literally, as many labelled regions as features leave nothing to explore; curette takes their features "
+            "for known up to a `noise`; `dpp(noise=0)` is the literal form.",
+        ),
+    ),
+    "suggestive_annotation": Preset(
+        "ensemble(4) > variance > unit > max_cover",
+        "Of the images on which networks disagree most, those that resemble most of the pool: doubt without outliers.",
+        "Yang et al. 2017",
+        family="hybrid",
+        fails="Only twice the budget is looked at (`keep`): too few, and it is plain disagreement. Rare findings resemble "
+        "nothing and are left out.",
+        notes=(
+            "The paper trains its networks on resampled labels; the passes `ensemble` train them on all labels from "
+            "different seeds.",
+            "The paper describes an image by the mean of each channel; a re-implementation averages over channels and keeps "
+            "space, and sums doubt over pixels. curette follows the paper, and counts labelled images as covered "
+            "(`max_cover(with_labelled=false)`: the paper).",
+        ),
+    ),
+    "typiclust": Preset(
+        "single > none > unit > typiclust",
+        "Very few labels: the most typical region of each cluster in which nothing is labelled yet.",
+        "Hacohen et al. 2022",
+        family="cold start",
+        fails="Loses to doubt once there are labels; stands and falls with the features; never looks at what is rare.",
+        notes=(
+            "The paper writes of distances and the released code averages squared ones; curette follows the paper, "
+            "`typiclust(squared=true)` the code. The code drops clusters of five and fewer; here they wait till the end.",
+        ),
+    ),
+    "prob_cover": Preset(
+        "single > none > unit > prob_cover",
+        "Very few labels: balls of one radius that cover as much of the pool as they can.",
+        "Yehuda et al. 2022",
+        family="cold start",
+        fails="Loses to doubt once there are labels; the radius decides, and stands and falls with the features.",
+        notes=(
+            "The paper takes the largest radius whose balls are pure by clusters, which masks do not have; curette takes the "
+            "one that covers 70 % after this batch, `prob_cover(purity=0.95, classes=10)` is the paper's rule.",
+            "The released code leaves the last incomplete block of 500 regions out, and once all is covered returns the "
+            "first region for ever; curette covers all and then takes the farthest.",
+        ),
+    ),
+    "medal": Preset(
+        "single > entropy > unit > medal",
+        "Of the most doubtful, those farthest from all labelled images on average.",
+        "Smailagic et al. 2018",
+        family="hybrid",
+        fails="Likes outliers, and near-duplicates far out on the same side.",
+    ),
+    "o_medal": Preset(
+        'single > entropy > unit > medal("centroid")',
+        "As medal with the distance to the centroid of the labelled images, as its authors' later code has it.",
+        "Smailagic et al. 2020",
+        family="hybrid",
+        fails="As medal; what lies between two far groups of labels counts as near.",
+        notes=(
+            "Its online training, on the new labels and a share of the old, is not part of the preset: curette trains anew "
+            "in every cycle. The released code mixes up two numberings of images there and may train on the wrong ones.",
+        ),
+    ),
+}

@@ -10,7 +10,6 @@ from curette.query.candidates import Candidates, Labelled
 from curette.query.clustering import Clusters, cluster
 from curette.query.farthest import farthest_first
 from curette.query.seeding import by_squared_distance, first
-from curette.query.selectors.ranking import highest
 from curette.query.space import Space, features, warn_of
 from curette.registry import register
 
@@ -44,7 +43,8 @@ def kmeans(
 
     Time O(N d (budget + M)), extra memory O(N). Raises `SettingError` if `restarts` is below 1.
     """
-    _check(restarts)
+    if restarts < 1:
+        raise SettingError(f"Selector 'kmeans': restarts is {restarts}, but must be 1 or more.")
     points, seen = features(candidates, labelled)
     space = Space(points, seen, standardise=standardise)
     warn_of(~space.good)
@@ -52,41 +52,6 @@ def kmeans(
     found = cluster(space, budget, rng, fixed=known if with_labelled else None, restarts=restarts)
     picks = nearest_to_centres(found, budget)
     return _filled(space, seen, picks, budget)
-
-
-@register(
-    "selector",
-    "top_kmeans",
-    needs={"embedding"},
-    scores=True,
-    examples=("top_kmeans(2)", "top_kmeans(3, with_labelled=true)"),
-    paper="Entropy + k-means as in PAAL 2024",
-)
-def top_kmeans(
-    candidates: Candidates,
-    budget: int,
-    rng: np.random.Generator,
-    labelled: Labelled,
-    *,
-    factor: int = 20,
-    with_labelled: bool = False,
-    standardise: bool = True,
-    restarts: int = 10,
-) -> NDArray[np.int64]:
-    """The selector `kmeans` among the `factor` × budget regions with the highest scores.
-
-    Regions with a score of -inf are among them only where the budget cannot be met otherwise. PAAL ranks by the entropy
-    of the class shares of an image, which measures how mixed the image is, not how unsure the model is; put a scorer of
-    pixels in front, as the preset does. As in PAAL the labelled set is left out by default.
-
-    Raises `SettingError` if `factor` or `restarts` is below 1.
-    """
-    if factor < 1:
-        raise SettingError(f"Selector 'top_kmeans': factor is {factor}, but must be 1 or more.")
-    kept = max(budget, min(factor * budget, int(np.count_nonzero(np.isfinite(candidates.score)))))
-    best = np.sort(highest(candidates.score, kept))
-    options = {"with_labelled": with_labelled, "standardise": standardise, "restarts": restarts}
-    return best[kmeans(candidates.take(best), budget, rng, labelled, **options)]
 
 
 @register(
@@ -128,7 +93,7 @@ def nearest_to_centres(found: Clusters, budget: int) -> NDArray[np.int64]:
     """Of each cluster the member nearest to its centre, large clusters first; the first member wins ties."""
     members = np.flatnonzero(found.of >= 0)
     order = members[np.lexsort((found.distance[members], found.of[members]))]
-    clusters, where, size = np.unique(found.of[order], return_index=True, return_counts=True)
+    _, where, size = np.unique(found.of[order], return_index=True, return_counts=True)
     picks = order[where]
     return picks[np.lexsort((picks, -size))][:budget].astype(np.int64)
 
@@ -142,8 +107,3 @@ def _filled(
     distance = space.nearest(np.concatenate([seen, space.points[picks]]))
     distance[picks] = -np.inf
     return np.concatenate([picks, farthest_first(space, distance, budget - len(picks))])
-
-
-def _check(restarts: int) -> None:
-    if restarts < 1:
-        raise SettingError(f"Selector 'kmeans': restarts is {restarts}, but must be 1 or more.")
