@@ -78,7 +78,7 @@ def filled(
     return np.concatenate([picks, others[: budget - len(picks)]]).astype(np.int64)
 
 
-def blocks(length: int, width: int) -> Iterator[slice]:
+def blocks(length: int, width: int, cells: int = CELLS) -> Iterator[slice]:
     """Slices of rows, so that rows × `width` stays small."""
-    height = max(1, CELLS // max(width, 1))
+    height = max(1, cells // max(width, 1))
     return (slice(start, start + height) for start in range(0, length, height))
