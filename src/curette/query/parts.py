@@ -46,6 +46,10 @@ class Found:
             columns={name: to_numpy(column)[units] for name, column in p.columns.items()},
         )
 
+    def tags(self) -> NDArray[np.int64]:
+        """The tag of each candidate, in the order of `candidates`, which must have been called."""
+        return np.array([row[3] for row in self.rows], np.int64)
+
     def _predicted(self) -> NDArray[np.int32]:
         """The most frequent foreground class of each patch, 0 if there is none; the lower index wins ties."""
         classes = self.prediction.mean.shape[1]

@@ -43,7 +43,7 @@ def _draw(
     beta: Coldness = None,
 ) -> list[Region]:
     """As many patches as the budget, drawn without looking at a model."""
-    return round_robin(regions, taken, _rules(size, overlap, per_unit, known, stride), occasion)
+    return round_robin(regions, taken, rules_of(size, overlap, per_unit, known, stride), occasion)
 
 
 @register(
@@ -96,7 +96,7 @@ def patch(
     0) and the stride (8 for large volumes there). Raises `SettingError` for impossible options, another number of
     dimensions than the units', and in classification.
     """
-    rules = _rules(size, overlap, per_unit, known, stride)
+    rules = rules_of(size, overlap, per_unit, known, stride)
     if prediction.mean.ndim == 2:
         raise SettingError(
             "patches are parts of segmented images, and in classification an image has one label."
@@ -168,13 +168,14 @@ def enough(per_unit: int, occasion: Occasion) -> int:
     return max(per_unit, -(-occasion.budget // max(1, occasion.units)))
 
 
-def _rules(
+def rules_of(
     size: tuple[int, ...],
     overlap: float,
     per_unit: int,
     known: float,
     stride: int | tuple[int, ...] | None,
 ) -> Rules:
+    """The rules that the options of a granularity ask for. Raises `SettingError` for impossible ones."""
     if per_unit < 1:
         raise SettingError(f"per_unit is {per_unit}, but every unit must be able to give 1 patch or more.")
     return Rules(size, overlap, known, 1 if stride is None else stride)
