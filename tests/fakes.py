@@ -27,7 +27,15 @@ from curette.task import Task
 
 SEGMENTATION = Task(kind="segmentation", dims=2, classes={"background": 0, "body": 1, "core": 2})
 CLASSIFICATION = Task(kind="classification", dims=2, classes={"healthy": 0, "ill": 1, "worse": 2})
-PASSES = {"single": 1, "flips": 4, "rotations": 4, "augment": 8, "dropout": 10, "ensemble": 5}
+PASSES = {
+    "single": 1,
+    "flips": 4,
+    "rotations": 4,
+    "augment": 8,
+    "dropout": 10,
+    "ensemble": 5,
+    "consistent_dropout": 20,
+}
 
 
 class FakeImages:
@@ -196,9 +204,10 @@ class FakeLearner:
         for t in range(count):
             row = np.array(model.means[t if passes.name == "ensemble" else 0])
             shift = np.zeros((len(regions), len(row)))
-            if passes.name == "dropout":
+            if passes.name.endswith("dropout"):
+                whose = ["all"] * len(regions) if passes.name == "consistent_dropout" else regions
                 seeds = [
-                    int.from_bytes(hashlib.sha256(f"{r}|{seed}|{t}".encode()).digest()[:4]) for r in regions
+                    int.from_bytes(hashlib.sha256(f"{r}|{seed}|{t}".encode()).digest()[:4]) for r in whose
                 ]
                 shift = np.stack([np.random.default_rng(s).normal(0, 0.05, len(row)) for s in seeds])
             tilt = slope if passes.name in ("flips", "rotations", "augment") and t % 2 else 0.0

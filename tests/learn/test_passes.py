@@ -96,6 +96,35 @@ def test_dropout_without_active_dropout_says_what_to_do() -> None:
         _run("dropout", [_Dropping(p=0.0).eval()], torch.zeros(1, 1, 4, 4))
 
 
+@pytest.mark.parametrize("layer", [nn.Dropout2d(0.5), nn.Dropout(0.5)], ids=["maps", "pixels"])
+def test_consistent_dropout_is_the_same_networks_for_every_image_and_batch(layer: nn.Module) -> None:
+    network = _Dropping()
+    network.drop = layer
+    network.eval()
+    x = torch.randn(5, 1, 6, 6)
+    x[3] = x[1]
+    generator = torch.Generator().manual_seed(3)
+    state = torch.get_rng_state()
+    with torch.inference_mode():
+        passes = bind("passes", "consistent_dropout", 6)
+        whole = torch.stack(list(passes([network], x, generator)))
+        torch.rand(7, generator=generator)  # whatever else was drawn meanwhile
+        late = torch.stack(list(passes([network], x[2:], generator)))
+        plain = network(x)
+    torch.testing.assert_close(whole[:, 2:], late)
+    torch.testing.assert_close(whole[:, 1], whole[:, 3])
+    assert whole.std(0).max() > 0
+    assert torch.equal(state, torch.get_rng_state())
+    assert not network.drop._forward_hooks
+    many = torch.stack(_run("consistent_dropout", [network], x[:1], 3000))
+    torch.testing.assert_close(many.mean(0), plain[:1], atol=0.1, rtol=0.1)  # masks keep the expectation
+
+
+def test_consistent_dropout_needs_active_dropout_too() -> None:
+    with pytest.raises(SettingError, match="consistent_dropout"):
+        _run("consistent_dropout", [_Dropping(p=0.0).eval()], torch.zeros(1, 1, 4, 4))
+
+
 def test_members() -> None:
     counts = {"none": 0, "single": 1, "flips": 1, "dropout": 1, "ensemble": 5}
     assert {name: members(bind("passes", name)) for name in counts} == counts

@@ -124,3 +124,9 @@ def test_impossible_options_are_refused_before_training(options: str) -> None:
     strategy = parse_strategy(f"ensemble(5) > none > batch_bald({options})")
     with pytest.raises(SettingError, match=options.split("=")[0]):
         check(strategy, CLASSIFICATION, "image", 2)
+
+
+@pytest.mark.parametrize("selector", ["batch_bald", "prefilter(batch_bald)"])
+def test_a_single_pass_is_refused_before_training(selector: str) -> None:
+    with pytest.raises(SettingError, match=r"at least 2.*consistent_dropout"):
+        check(parse_strategy(f"single > entropy > {selector}"), CLASSIFICATION, "image", 2)

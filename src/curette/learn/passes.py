@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from curette.errors import SettingError
 from curette.learn import views  # noqa: F401  (importing registers them)
 from curette.registry import Bound, register
+from curette.seeds import derive
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -77,15 +78,33 @@ def dropout(
     """
     import torch
 
-    layers = _dropout_layers(networks[0])
-    if not layers:
-        raise SettingError(
-            "The passes 'dropout' need a network with active dropout, and this one has none. Set the network's option "
-            "'dropout' above 0 (train.options), or use the passes 'flips' or 'ensemble'."
-        )
+    layers = _dropout_layers(networks[0], "dropout")
     for _ in range(n):
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         yield _dropped(networks[0], images, layers, seed)
+
+
+@register(
+    "passes",
+    "consistent_dropout",
+    paper="Kirsch, van Amersfoort & Gal 2019, BatchBALD",
+    stochastic=True,
+    wants="dropout",
+)
+def consistent_dropout(
+    networks: Sequence[Module], images: Tensor, generator: Generator, *, n: int = 20
+) -> Iterator[Tensor]:
+    """n passes of the first network like `dropout`, but pass t has the same masks for every region of the pool.
+
+    Each pass is one and the same thinned network throughout, so that answers for different regions can be compared: the
+    cheap stand-in for an ensemble where strategies look at several regions together, `batch_bald` for example. With
+    images of one size; masks of whole feature maps do not depend on the size. Raises `SettingError` for a network
+    without active dropout.
+    """
+    layers = _dropout_layers(networks[0], "consistent_dropout")
+    for number in range(n):
+        with _fixed_masks(layers, derive(generator.initial_seed(), number, "mask")):
+            yield networks[0](images)
 
 
 @register("passes", "ensemble", paper="Lakshminarayanan et al., Deep ensembles, 2017", members="n")
@@ -108,10 +127,37 @@ def _dropped(network: Module, images: Tensor, layers: Sequence[Module], seed: in
     return logits
 
 
-def _dropout_layers(network: Module) -> list[Module]:
+def _dropout_layers(network: Module, passes: str) -> list[Any]:
     from torch.nn.modules.dropout import _DropoutNd
 
-    return [layer for layer in network.modules() if isinstance(layer, _DropoutNd) and layer.p > 0]
+    found = [layer for layer in network.modules() if isinstance(layer, _DropoutNd) and layer.p > 0]
+    if not found:
+        raise SettingError(
+            f"The passes '{passes}' need a network with active dropout, and this one has none. Set the network's option "
+            "'dropout' above 0 (train.options), or use the passes 'flips' or 'ensemble'."
+        )
+    return found
+
+
+@contextmanager
+def _fixed_masks(layers: Sequence[Any], seed: int) -> Iterator[None]:
+    """While inside, each of these layers drops what its own mask says, the same of every image."""
+    import torch
+    from torch.nn.modules.dropout import Dropout
+
+    def drop(layer: Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        x, kept = inputs[0], 1 - layer.p
+        shape = x.shape[1:] if isinstance(layer, Dropout) else (x.shape[1], *(1,) * (x.ndim - 2))
+        own = torch.Generator().manual_seed(derive(seed, number[layer], "layer"))
+        return x * (torch.rand(shape, generator=own) < kept).to(x) / kept
+
+    number = {layer: i for i, layer in enumerate(layers)}
+    hooks = [layer.register_forward_hook(drop) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager

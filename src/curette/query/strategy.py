@@ -117,7 +117,7 @@ def _check_passes(strategy: Strategy) -> None:
     passes, scorer, selector = strategy.passes, strategy.scorer, strategy.selector
     members(passes)  # raises for ensemble(0)
     made = count(passes)
-    wanted = int(scorer.component.info.get("min_passes", 1))
+    wanted = _fewest_passes(scorer)
     if encodes(passes):
         _check_encoder(strategy)
     elif passes.name == "none":
@@ -141,11 +141,22 @@ def _check_passes(strategy: Strategy) -> None:
             f"the scorer '{scorer}' compares passes and needs at least {wanted}, but '{passes}' makes {made}. "
             f"Write 'dropout(10) > {scorer} > …', or use the passes 'flips' or 'ensemble'."
         )
+    elif made is not None and made < _fewest_passes(selector):
+        raise SettingError(
+            f"the selector '{selector}' compares passes and needs at least {_fewest_passes(selector)}, but '{passes}' "
+            f"makes {made}. Write 'consistent_dropout(20) > {scorer} > {selector}', or use the passes 'ensemble'."
+        )
     if scorer.name == "none" and selector.says("scores"):
         raise SettingError(
             f"the selector '{selector}' chooses by score, and the scorer 'none' gives none. "
             f"Write for example 'single > entropy > {selector}', or use the selector 'random'."
         )
+
+
+def _fewest_passes(part: Bound) -> int:
+    """How many passes a part and the components among its options compare."""
+    inner = (v for v in (*part.args, *part.options.values()) if isinstance(v, Bound))
+    return max(int(part.component.info.get("min_passes", 1)), *map(_fewest_passes, inner), 1)
 
 
 def _check_encoder(strategy: Strategy) -> None:
