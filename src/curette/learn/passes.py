@@ -145,7 +145,7 @@ def _fixed_masks(layers: Sequence[Any], seed: int) -> Iterator[None]:
     import torch
     from torch.nn.modules.dropout import Dropout
 
-    def drop(layer: Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def drop(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         x, kept = inputs[0], 1 - layer.p
         shape = x.shape[1:] if isinstance(layer, Dropout) else (x.shape[1], *(1,) * (x.ndim - 2))
         own = torch.Generator().manual_seed(derive(seed, number[layer], "layer"))
