@@ -149,7 +149,8 @@ def _fixed_masks(layers: Sequence[Any], seed: int) -> Iterator[None]:
         x, kept = inputs[0], 1 - layer.p
         shape = x.shape[1:] if isinstance(layer, Dropout) else (x.shape[1], *(1,) * (x.ndim - 2))
         own = torch.Generator().manual_seed(derive(seed, number[layer], "layer"))
-        return x * (torch.rand(shape, generator=own) < kept).to(x) / kept
+        dropped: Tensor = x * (torch.rand(shape, generator=own) < kept).to(x) / kept
+        return dropped
 
     number = {layer: i for i, layer in enumerate(layers)}
     hooks = [layer.register_forward_hook(drop) for layer in layers]
