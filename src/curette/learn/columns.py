@@ -64,13 +64,13 @@ def combined(column: Component, passes: Sequence[Pass]) -> Array:
 @register("column", "probabilities")
 def probabilities(seen: Pass) -> Array:
     """Share of each class in the region: probabilities averaged over valid pixels, [B, C]."""
-    return _over_space(seen.probabilities, seen.valid)
+    return over_space(seen.probabilities, seen.valid)
 
 
 @register("column", "members", combine="stack")
 def members(seen: Pass) -> Array:
     """`probabilities` of every pass by itself, [B, T, C]: what the members of a committee say of the region."""
-    return _over_space(seen.probabilities, seen.valid)
+    return over_space(seen.probabilities, seen.valid)
 
 
 @register("column", "thumbnail", combine="first")
@@ -114,7 +114,7 @@ def gradient(seen: Pass) -> Array:
     return xp.reshape(found, (batch, -1))
 
 
-def _over_space(p: Array, valid: Array | None) -> Array:
+def over_space(p: Array, valid: Array | None) -> Array:
     """Mean over valid pixels, [B, C, *S] → [B, C]; over all pixels where none is valid."""
     if p.ndim == 2:
         return p

@@ -166,10 +166,11 @@ def _back(
 
     if logits.ndim != images.ndim:
         return logits
-    plane = turned(torch.ones_like(images[:, :1, :, :, *(0,) * (images.ndim - 4)]), angles, interpolation)
-    seen = (plane[:, 0] > 1 - 1e-3).reshape(*plane.shape[:1], *plane.shape[2:], *(1,) * (images.ndim - 4))
+    flat = images if images.ndim == 4 else images[..., 0]  # further axes of space are carried along
+    plane = turned(torch.ones_like(flat[:, :1]), angles, interpolation)[:, 0] > 1 - 1e-3
+    seen = plane.reshape(*plane.shape, *[1] * (images.ndim - 4)).expand(len(images), *images.shape[2:])
     kept = logits if logits.dtype == torch.float64 else logits.float()
-    return turned(kept, angles, interpolation), seen.expand(images.shape[0], *images.shape[2:])
+    return turned(kept, angles, interpolation), seen
 
 
 def turned(images: Tensor, angles: Tensor, interpolation: str = "bilinear") -> Tensor:
@@ -189,14 +190,14 @@ def turned(images: Tensor, angles: Tensor, interpolation: str = "bilinear") -> T
     rows = ((cos, -sin * (height / width), zero), (sin * (width / height), cos, zero))
     theta = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1).to(flat.dtype)
     grid = affine_grid(theta, list(flat.shape), align_corners=False)
-    moved = grid_sample(flat, grid, mode=interpolation, padding_mode="zeros", align_corners=False)
+    moved: Tensor = grid_sample(flat, grid, mode=interpolation, padding_mode="zeros", align_corners=False)
     if images.ndim == 4:
         return moved
-    return moved.unflatten(1, (images.shape[1], images.shape[4])).movedim(2, 4)
+    return moved.reshape(len(images), -1, images.shape[4], height, width).movedim(2, 4)
 
 
 def _seen(
-    network: Module, images: Tensor, mirrored: Sequence[int], turns: int, plane: tuple[int, int]
+    network: Module, images: Tensor, mirrored: tuple[int, ...], turns: int, plane: tuple[int, int]
 ) -> Tensor:
     """One pass over the images mirrored and then turned, with dense logits brought back."""
     from curette.learn.layout import layout

@@ -21,7 +21,8 @@ class Scorer(Protocol):
     Takes a batch's `Prediction` and returns a map [B, *S], or one number a region [B], of the same array library and
     on the same device. Pure: no state, no randomness, input untouched. Finite for any probabilities, also exact 0 and
     1. Registered with ``needs``: the fields of `Prediction` it reads besides `mean`; and with ``min_passes=2`` if it
-    compares passes. Options are keyword-only parameters.
+    compares passes. Options are keyword-only parameters; where they decide what is read, ``also``, a function of them,
+    names the further needs.
     """
 
     def __call__(self, prediction: Prediction, /, **options: Any) -> Array: ...
@@ -48,7 +49,8 @@ class Granularity(Protocol):
 
     It may also say: ``occasion=True``, then it is given an `Occasion` after the regions; ``makes={"name"}``, columns
     that it adds to its candidates and that the labelled set has not; ``needs_for={"embedding": "feature_map"}``, what
-    else of a prediction it needs where another part needs an embedding. One that picks boxes says ``part=True``. If it
+    else of a prediction it needs where another part needs an embedding; ``sees``, a function of (prediction, options)
+    that returns what the scorer is shown instead. One that picks boxes says ``part=True``. If it
     can be used without a model it has ``draw``: a function of (regions of the pool, taken, occasion, options) that
     returns up to `occasion.count` boxes by chance.
     """

@@ -66,6 +66,46 @@ _BALD = Preset(
     ),
 )
 
+_COMMITTEE = Preset(
+    "ensemble(5) > mutual_information > unit > top",
+    "Disagreement of independently trained networks beyond their own doubt: the most faithful, and the most expensive.",
+    "Lakshminarayanan et al. 2017; Beluch et al. 2018",
+    family="many passes",
+    fails="Networks that start from the same pretrained encoder, or share most of their labels, hardly differ.",
+)
+
+
+def _pcdal(error: str, words: str, cost: str = "") -> Preset:
+    """PCDAL with another error function of its Table V."""
+    return Preset(
+        f"flips > variance({error}) > unit > top",
+        f"PCDAL by {words} instead of squared error, as the paper compares.",
+        "PCDAL 2023",
+        family="many passes",
+        fails="As pcdal.",
+        cost=cost,
+        notes=(
+            "Smooth L1 and Huber are half the squared error for probabilities, so they pick the same images; what the paper "
+            "shows between them is noise. Its hinge error is defined nowhere and left out.",
+        ),
+    )
+
+
+def _flips(views: int) -> Preset:
+    """PCDAL with another set of views of its Table IV."""
+    return Preset(
+        f"flips({views}) > variance > unit > top",
+        f"PCDAL with {views - 1} changed views beside the image, as the paper compares.",
+        "PCDAL 2023",
+        family="many passes",
+        fails="As pcdal.",
+        notes=(
+            "The paper's table swaps horizontal and vertical and does not say which mirrored view is turned; here it is "
+            "along the last axis first, and the fourth and fifth view are the first and second with a quarter turn.",
+        ),
+    )
+
+
 PRESETS: dict[str, Preset] = {
     "random": Preset(
         "none > none > unit > random",
@@ -448,4 +488,149 @@ PRESETS |= {
             "in every cycle. The released code mixes up two numberings of images there and may train on the wrong ones.",
         ),
     ),
+    # Doubt of one pass.
+    "ratio": Preset(
+        "single > ratio > unit > top",
+        "As margin, with the runner-up's probability as a share of the winner's.",
+        "Settles 2009",
+        family="one pass",
+        fails="As entropy. With many improbable classes small numbers decide.",
+    ),
+    "sum_confidence": Preset(
+        "single > sum_confidence > unit(sum) > top",
+        "Two classes and images of one size: the distance of each pixel's probability from 1/2, added up.",
+        "Active learning for melanoma segmentation at image and region level",
+        family="one pass",
+        fails="A sum compares images of one size only. As entropy otherwise.",
+        notes=(
+            "The paper calls the distance from 1/2 least confidence, which is a confidence; the lowest sum is asked for first.",
+        ),
+    ),
+    "one_sided_entropy": Preset(
+        "single > entropy(one_sided=true, bits=true) > unit(sum) > top",
+        "To reproduce a paper's entropy of the foreground class alone.",
+        "Active learning for melanoma segmentation at image and region level",
+        family="one pass",
+        fails="Prefers pixels called background: it peaks where the foreground has probability 1/e, not 1/2.",
+        notes=("The paper prints -p log2 p for its one foreground class; `entropy` sums over all classes.",),
+    ),
+    # Disagreement of many passes.
+    "mean_std": Preset(
+        "dropout(10) > mean_std > unit > top",
+        "Spread of the probabilities over passes, in probabilities instead of nats.",
+        "Kampffmeyer et al. 2016; Gal et al. 2017",
+        family="many passes",
+        fails="As bald. The mean over classes shrinks with their number; `mean_std(fg_only=true)` leaves the background out.",
+        notes=("Divided by the number of passes, not by one less.",),
+    ),
+    "mc_std": Preset(
+        "dropout(10) > mc_std > unit(sum) > top",
+        "Two classes and images of one size: the spread of the foreground probability, added up.",
+        "Active learning for melanoma segmentation at image and region level",
+        family="many passes",
+        fails="A sum compares images of one size only. Blind to which foreground class it is.",
+        notes=("The paper states neither how many passes nor where dropout is; curette makes ten.",),
+    ),
+    "variation_ratio": Preset(
+        "dropout(10) > variation_ratio > unit > top",
+        "Votes of the passes: blind to calibration, as only the winner of each pass counts.",
+        "Freeman 1965; Gal et al. 2017",
+        family="many passes",
+        fails="Coarse: as many levels as passes. Blind to doubt that never changes the winner.",
+        notes=(
+            "Three things go by this name. curette counts votes; one minus the largest mean probability, as in realistic-al, "
+            "is 'dropout(10) > least_confidence'; with a single pass, as in DeepAL+ and PAAL, it is `least_confidence`.",
+            "Ties are broken by mutual information, of which a hundred-thousandth is added.",
+        ),
+    ),
+    "jsd_blend": Preset(
+        "dropout(8) > jsd_blend > unit > top",
+        "To reproduce results published under the name JSD that the released code cannot have computed so.",
+        "Gaillochet et al. 2023",
+        family="many passes",
+        fails="Close to plain entropy: highest where all passes agree on even odds.",
+        notes=(
+            "The paper prints the entropy of the mean minus the mean entropy; the released code computes half their sum; "
+            "`jsd` is the difference, `jsd_blend(alpha)` the sum.",
+        ),
+    ),
+    "expected_dice": Preset(
+        "ensemble(5) > expected_dice > unit > top",
+        "The overlap to be expected of a prediction with the truth: each structure counts alike, whatever its size.",
+        "nnActive 2025",
+        family="many passes",
+        fails="Not zero where passes agree. Where a class is absent, its tiny probabilities decide. Asks every network twice.",
+        cost="each pass made twice",
+    ),
+    "ab_unet": Preset(
+        "dropout(20) > entropy > unit > top",
+        "Entropy of the average of twenty dropout passes, meant for a U-Net with dropout where it pools.",
+        "AB-UNet: Active Bayesian U-Net, cited by PAAL 2024",
+        family="many passes",
+        fails="As entropy. With dropout elsewhere than in the encoder it is little more than entropy.",
+        notes=(
+            "No code was found. Its score may also be the mutual information, spread or votes of the same passes: "
+            "'dropout(20) > mutual_information', '> mean_std', '> variation_ratio'.",
+            "PAAL compares with it, but runs its passes with dropout switched off: all agree there, and chance picks.",
+        ),
+    ),
+    "ensemble": _COMMITTEE,
+    "ensemble_disagreement": _COMMITTEE,
+    "query_by_committee": Preset(
+        "ensemble(5) > vote_entropy > unit > top",
+        "Votes of independently trained networks: where they are split.",
+        "Seung et al. 1992; Dagan & Engelson 1995",
+        family="many passes",
+        fails="Coarse with few networks. Networks that start from the same pretrained encoder hardly differ.",
+    ),
+    "ensemble_entropy": Preset(
+        "ensemble(5) > entropy > unit > top",
+        "Entropy of the average of several networks: better calibrated than one network's.",
+        "Lakshminarayanan et al. 2017",
+        family="many passes",
+        fails="As entropy: noise in the images counts as much as ignorance.",
+    ),
+    "committee_dice": Preset(
+        "ensemble(5) > dice_disagreement > unit > top",
+        "Small structures: how far the masks of several networks overlap, whatever their size.",
+        "Seung et al. 1992",
+        family="many passes",
+        fails="Jumps where a structure is often absent: one stray pixel against an empty mask is full disagreement.",
+    ),
+    # Views of the image.
+    "tta_variance": Preset(
+        "augment(8) > variance > unit > top",
+        "Any network: spread of the answers to slightly turned and noisy copies. Right for anatomy with left and right.",
+        "Gaillochet et al. 2023",
+        family="many passes",
+        fails="Says little once training has used the same changes.",
+    ),
+    "tta_jsd": Preset(
+        "augment(8) > mutual_information > unit > top",
+        "As tta_variance, by divergence.",
+        "Gaillochet et al. 2023",
+        family="many passes",
+        fails="Says little once training has used the same changes.",
+        notes=(
+            "The released code averages the two entropies where the paper subtracts them: 'augment(8) > jsd_blend'. It draws "
+            "one angle a batch, and counts pixels that a view cannot see as certain (`unit(mean_all)`); curette draws an "
+            "angle an image and leaves such pixels out.",
+        ),
+    ),
+    "tta_jsd_taal": Preset(
+        "rotations(8) > mutual_information > unit > top",
+        "As tta_jsd with the eight quarter turns and mirrorings, exact to the pixel. Not where left and right are labelled.",
+        "Gaillochet et al. 2022",
+        family="many passes",
+        fails="Where left and right are labelled, a mirrored kidney is another kidney. Networks trained with the same "
+        "turns hardly disagree.",
+    ),
+    "pcdal_l1": _pcdal("l1", "absolute distance", cost="each pass made twice"),
+    "pcdal_smooth_l1": _pcdal("smooth_l1", "smooth L1"),
+    "pcdal_huber": _pcdal("huber", "Huber's error"),
+    "pcdal_kl": _pcdal("kl", "Kullback-Leibler divergence"),
+    "pcdal_1_flip": _flips(2),
+    "pcdal_2_flips": _flips(3),
+    "pcdal_4_flips": _flips(5),
+    "pcdal_5_flips": _flips(6),
 }

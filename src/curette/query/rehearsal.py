@@ -12,6 +12,7 @@ from curette.errors import CuretteWarning
 from curette.learn.columns import Pass, combined, wanted
 from curette.learn.encoders import encodes
 from curette.learn.prediction import Prediction
+from curette.learn.stacked import stacked
 from curette.query.arrays import to_numpy
 from curette.query.candidates import Labelled
 from curette.query.occasion import Occasion
@@ -76,17 +77,12 @@ def _prediction(
     space = () if task.kind == "classification" else (_SIDE,) * task.dims
     logits = rng.normal(0, 2, (2, len(regions), len(task.classes), *space)).astype(np.float32)
     p = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
-    votes = np.moveaxis(np.eye(len(task.classes), dtype=np.float32)[p.argmax(axis=2)], -1, 2)
     features = rng.normal(size=(2, len(regions), _FEATURES, *space)).astype(np.float32)
     images = rng.normal(size=(len(regions), len(task.channels), *[_SIDE] * task.dims)).astype(np.float32)
     seen = [Pass(images, p[t], logits[t], None, features[t], logits[t]) for t in range(2)]
-    return Prediction(
-        regions=regions,
-        mean=p.mean(axis=0),
-        passes=2,
-        member_entropy=-(p * np.log(p)).sum(axis=2).mean(axis=0),
-        second_moment=(p**2).mean(axis=0),
-        votes=votes.mean(axis=0),
+    return stacked(
+        regions,
+        np.moveaxis(p, 0, 1),
         logits=logits.mean(axis=0),
         embedding=rng.normal(size=(len(regions), _FEATURES)).astype(np.float32),
         columns={name: combined(column, seen) for name, column in wanted(strategy.needs).items()},

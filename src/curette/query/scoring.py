@@ -52,7 +52,9 @@ def score(
 ) -> Candidates:
     """The candidates of one batch, without patients. Raises `ContractError` naming a part that breaks its contract."""
     when = (occasion or Occasion(),) if granularity.component.info.get("occasion") else ()
-    candidates = granularity(score_map(scorer, prediction), prediction, taken, *when)
+    sees = granularity.component.info.get("sees")
+    shown = sees(prediction, **granularity.settings) if sees else prediction
+    candidates = granularity(score_map(scorer, shown), prediction, taken, *when)
     if not isinstance(candidates, Candidates):
         raise ContractError(
             f"The granularity '{granularity}' returned {type(candidates).__name__}, not Candidates."

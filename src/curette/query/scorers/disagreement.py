@@ -53,7 +53,8 @@ def jsd_blend(prediction: Prediction, *, alpha: float = 0.5) -> Array:
     """
     if not 0 <= alpha <= 1:
         raise SettingError(f"Scorer 'jsd_blend': alpha is {alpha:g}, but is a share from 0 to 1.")
-    return alpha * entropy_of(prediction.mean) + (1 - alpha) * prediction.member_entropy
+    within: Array = prediction.member_entropy
+    return alpha * entropy_of(prediction.mean) + (1 - alpha) * within
 
 
 @register(
@@ -97,7 +98,8 @@ def mc_std(prediction: Prediction) -> Array:
 def variance_of(prediction: Prediction, cls: int) -> Array:
     """Variance over passes of one class's probability, [B, *S]; exactly 0 where passes agree."""
     xp = array_namespace(prediction.mean)
-    second = prediction.second_moment[:, cls, ...]  # type: ignore[index]
+    moments: Array = prediction.second_moment
+    second = moments[:, cls, ...]
     spread = second - prediction.mean[:, cls, ...] ** 2
     # The difference of two float32 numbers is known to a few units in the last place only; below that it is noise,
     # which must not rank regions on which all passes agree.

@@ -71,7 +71,8 @@ def variance(
 def _distance(prediction: Prediction, cls: int) -> Array:
     """Mean absolute distance of the passes from their mean, [B, *S]; exactly 0 where passes agree."""
     xp = array_namespace(prediction.mean)
-    found = prediction.deviation[:, cls, ...]  # type: ignore[index]
+    distances: Array = prediction.deviation
+    found = distances[:, cls, ...]
     # A mean of equal float32 numbers may be off by a few units in the last place.
     known = found > 4 * float(xp.finfo(found.dtype).eps) * prediction.mean[:, cls, ...]
     return xp.where(known, found, xp.zeros_like(found))
