@@ -17,18 +17,22 @@ def quotas(sizes: NDArray[np.int64], budget: int, share: str, rng: np.random.Gen
     """How many of `budget` picks each group of `sizes` [G] gets, never more than it has; budget at most their sum.
 
     `share` is ``equal`` or ``proportional`` to size. Shares are rounded by largest remainder, and chance decides
-    between equal remainders. What a group is too small for is shared out among the others in the same way. Raises
+    between equal remainders. What a group is too small for is shared out among the others, equally again. Raises
     `SettingError` for another `share`.
     """
     if share not in SHARES:
         raise unknown("share", share, SHARES)
-    weights = np.ones(len(sizes), np.int64) if share == "equal" else sizes
     order = rng.permutation(len(sizes))
+    if share == "proportional":
+        return largest_remainder(sizes, budget, order)  # no group is too small for it
     quota = np.zeros(len(sizes), np.int64)
-    while (left := budget - int(quota.sum())) > 0:
-        open_ = np.flatnonzero(quota < sizes)
-        more = largest_remainder(weights[open_], left, order[open_])
-        quota[open_] += np.minimum(more, (sizes - quota)[open_])
+    while left := budget - int(quota.sum()):
+        room = quota < sizes
+        each = left // int(room.sum())
+        if each:
+            quota = np.where(room, np.minimum(quota + each, sizes), quota)
+        else:
+            quota[np.argsort(np.where(room, order, len(sizes)))[:left]] += 1
     return quota
 
 

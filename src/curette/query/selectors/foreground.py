@@ -84,8 +84,8 @@ def predicted_foreground_random(
         raise SettingError(
             f"Selector 'predicted_foreground_random': least is {least:g}, but is a share of the region in [0, 1]."
         )
-    found = np.nan_to_num(candidates.columns["probabilities"])
-    present: NDArray[np.bool_] = np.greater_equal(found, least)
+    found: NDArray[np.float32] = np.nan_to_num(candidates.columns["probabilities"])
+    present: NDArray[np.bool_] = found >= least
     known = np.flatnonzero((candidates.predicted >= 0) & (candidates.predicted < found.shape[1]))
     present[known, candidates.predicted[known]] = True
     return _drawn(candidates.regions, found, present, budget, rng, share)
@@ -106,7 +106,7 @@ def _drawn(
     queue = rng.permutation(len(starts)).astype(np.int64)  # who is next: the case with the lowest number
     free = np.ones(len(regions), bool)
     left = stops - starts
-    holds = present[:, 1:].any(axis=1)
+    holds = np.asarray(present[:, 1:].any(axis=1))
     lit = np.add.reduceat(holds.astype(np.int64), starts)
     picks = np.empty(budget, np.int64)
     for i in range(budget):

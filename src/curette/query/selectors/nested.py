@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,20 +56,18 @@ def with_picks(
         return labelled
     chosen = candidates.take(np.asarray(picks, np.int64))
 
-    def joined(
-        old: NDArray[np.generic] | None, new: NDArray[np.generic] | None
-    ) -> NDArray[np.generic] | None:
+    def joined(old: NDArray[Any] | None, new: NDArray[Any] | None) -> NDArray[Any] | None:
         if not len(labelled):
             return new
         return None if old is None or new is None else np.concatenate([old, new])
 
     columns = {name: joined(labelled.columns.get(name), column) for name, column in chosen.columns.items()}
-    return Labelled(
-        [*labelled.regions, *chosen.regions],
-        joined(labelled.patient, chosen.patient),  # type: ignore[arg-type]
-        joined(labelled.embedding, chosen.embedding),  # type: ignore[arg-type]
-        {name: column for name, column in columns.items() if column is not None},
-        labelled.labels,
+    return replace(
+        labelled,
+        regions=[*labelled.regions, *chosen.regions],
+        patient=joined(labelled.patient, chosen.patient),
+        embedding=joined(labelled.embedding, chosen.embedding),
+        columns={name: column for name, column in columns.items() if column is not None},
     )
 
 

@@ -50,7 +50,7 @@ def power(
     temperature, as the same library does, that is 1/beta. Time O(N), memory of one block. Raises `SettingError` for a
     negative `beta`.
     """
-    start = origin(candidates.score, zero, "power")
+    start = 0.0 if beta == np.inf else origin(candidates.score, zero, "power")  # the highest need no zero
 
     def log_weight(rows: slice) -> NDArray[np.float64]:
         height = above(candidates.score[rows], start)
