@@ -15,6 +15,7 @@ _BLOCK = 1 << 13
 def first(space: Distances, start: str, rng: np.random.Generator) -> int:
     """The point to begin with where nothing is chosen yet: nearest to the origin, farthest from it, or by chance.
 
+    Where all points are at the origin, ``largest`` is by chance too.
     Raises `SettingError` for an unknown start. Where no point is finite, position 0.
     """
     if start not in STARTS:
@@ -25,6 +26,8 @@ def first(space: Distances, start: str, rng: np.random.Generator) -> int:
     if start == "random":
         return int(rng.choice(good))
     length = space.length[good]
+    if start == "largest" and not length.max() > 0:
+        return int(rng.choice(good))
     return int(good[length.argmin() if start == "centre" else length.argmax()])
 
 

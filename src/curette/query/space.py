@@ -61,12 +61,20 @@ class Space:
     """
 
     def __init__(
-        self, points: NDArray[np.float32], seen: NDArray[np.float32] | None = None, *, standardise: bool = True
+        self,
+        points: NDArray[np.float32],
+        seen: NDArray[np.float32] | None = None,
+        *,
+        standardise: bool = True,
     ) -> None:
         self.points = points
         mean, variance = _moments(points) if seen is None else _moments(points, seen)
         used = variance > (_CONSTANT * mean) ** 2
-        scale = np.where(used, 1 / np.sqrt(np.where(used, variance, 1)), 0.0) if standardise else np.ones(len(used))
+        scale = (
+            np.where(used, 1 / np.sqrt(np.where(used, variance, 1)), 0.0)
+            if standardise
+            else np.ones(len(used))
+        )
         # Any origin near the mean serves, and one that float32 holds exactly is the same for every formula below.
         self._origin, self._scale = mean.astype(np.float32), scale.astype(np.float32)
         self.length = np.empty(len(points), np.float32)
@@ -110,9 +118,7 @@ class Space:
         return found
 
 
-def nearest(
-    points: Rows, centres: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def nearest(points: Rows, centres: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Squared distance [N] to the nearest of M centres in the same geometry, and which one it is; (inf, -1) if M is 0.
 
     Never N × M at once. The first centre wins ties.

@@ -13,6 +13,7 @@ from curette.registry import register
 
 _SCALES = ("rank", "minmax", "none")
 _EPSILON = 1e-3  # quality of the least wanted candidate, so that no logarithm is infinite
+_DIGITS = 9  # of a gain: what differs by less is a tie, as without scores all first picks are
 _EMPTY = 1e-10  # a residual this small is rounding: the candidate adds nothing to the volume
 
 
@@ -65,7 +66,7 @@ def dpp(
     kept, rows = kept[wanted[kept] & sound], rows[wanted[kept] & sound]
     log_quality = _log_quality(candidates.score[kept], theta, scale)
     z = _explained(_similar(rows), _similar(seen), noise) if with_labelled and len(seen) else _similar(rows)
-    picks = kept[largest_volume(z, log_quality, budget)]
+    picks = kept[largest_volume(z, log_quality, budget)[0]]
     if len(picks) == budget:
         return picks
     rest = candidates.score.astype(np.float64)
@@ -76,8 +77,10 @@ def dpp(
 
 def largest_volume(
     z: NDArray[np.float64], log_quality: NDArray[np.float64], budget: int
-) -> NDArray[np.int64]:
-    """Greedy picks for S = z zᵀ, at most `budget` of them; fewer where nothing adds to the volume any more.
+) -> tuple[NDArray[np.int64], float]:
+    """Greedy picks for S = z zᵀ, at most `budget` of them, and the logarithm of their determinant of L.
+
+    Fewer picks where nothing adds to the volume any more.
 
     The incremental Cholesky factorisation of S, on the rows of z [K, r]: each pick's part that is new becomes a unit
     vector, and every residual loses its square along it.
@@ -85,15 +88,17 @@ def largest_volume(
     residual = np.einsum("ij,ij->i", z, z)
     basis = np.empty((0, z.shape[1]))
     picks: list[int] = []
+    volume = 0.0
     gain = np.empty(len(z))
     while len(picks) < min(budget, len(z)):
         gain[:] = -np.inf
         open_ = residual > _EMPTY
         np.log(residual, out=gain, where=open_)
         gain[open_] += 2 * log_quality[open_]
-        pick = int(gain.argmax())
+        pick = int(gain.round(_DIGITS).argmax())
         if not gain[pick] > -np.inf:
             break
+        volume += float(gain[pick])
         new = z[pick].copy()
         for _ in range(2):  # twice is enough to be orthogonal up to rounding
             new -= basis.T @ (basis @ new)
@@ -102,16 +107,14 @@ def largest_volume(
         residual[pick] = 0
         basis = np.vstack([basis, new])
         picks.append(pick)
-    return np.array(picks, np.int64)
+    return np.array(picks, np.int64), volume
 
 
 def _similar(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     """Features whose inner products are (1 + cosine) / 2."""
+    # Halved lengths would not do for rows of zeros: they too are fully similar to themselves.
     z = np.hstack([unit(rows).astype(np.float64), np.ones((len(rows), 1))])
-    length = np.sqrt(
-        np.einsum("ij,ij->i", z, z)
-    )  # 1 for rows of zeros, whose similarity to themselves is 1 too
-    return np.asarray(z / length[:, None])
+    return np.asarray(z / np.sqrt(np.einsum("ij,ij->i", z, z))[:, None])
 
 
 def _explained(z: NDArray[np.float64], seen: NDArray[np.float64], noise: float) -> NDArray[np.float64]:
