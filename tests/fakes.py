@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from curette.errors import DataError
 from curette.learn.columns import Pass, combined, wanted
 from curette.learn.encoders import Encoding, rows, trained
+from curette.learn.passes import count
 from curette.learn.prediction import Prediction
 from curette.region import Region
 from curette.registry import Bound
 from curette.task import Task
 
 SEGMENTATION = Task(kind="segmentation", dims=2, classes={"background": 0, "body": 1, "core": 2})
+VOLUMES = Task(kind="segmentation", dims=3, classes={"background": 0, "body": 1, "core": 2})
 CLASSIFICATION = Task(kind="classification", dims=2, classes={"healthy": 0, "ill": 1, "worse": 2})
 PASSES = {
     "single": 1,
@@ -41,6 +43,7 @@ PASSES = {
 class FakeImages:
     """Prepared images of `patients` volumes of `depth` slices (segmentation) or as many images (classification).
 
+    Units are slices for a task of two dimensions, whole volumes for one of three.
     A body of one intensity holds a core of another; noise and the core's size differ from patient to patient. Has all
     that `curette.data.prepare.Prepared` promises. Case ids are ``p00``, ``p01`` …; every case is its own patient.
     """
@@ -49,17 +52,18 @@ class FakeImages:
         self, task: Task = SEGMENTATION, *, patients: int = 6, depth: int = 8, side: int = 16, seed: int = 0
     ) -> None:
         self.task = task
-        self.size = (side, side)
+        self.size = (side, side) if task.dims == 2 else (side, side, depth)
         self.channels = 1
         self.digest = hashlib.sha256(repr((task.kind, patients, depth, side, seed)).encode()).hexdigest()[:16]
         self.case_ids = tuple(f"p{i:02d}" for i in range(patients))
         self._depth = depth if task.kind == "segmentation" else 0
+        self._slices = self._depth > 0 and task.dims == 2
         made = [_volume(task, depth, side, seed * 1000 + i) for i in range(patients)]
         self._image = {c: image for c, (image, _) in zip(self.case_ids, made, strict=True)}
         self._truth = {c: truth for c, (_, truth) in zip(self.case_ids, made, strict=True)}
 
     def regions(self, case_ids: Sequence[str]) -> list[Region]:
-        if self.task.kind == "classification":
+        if not self._slices:
             return [Region(c) for c in sorted(case_ids)]
         return [Region(c, 2, z) for c in sorted(case_ids) for z in range(self._depth)]
 
@@ -67,7 +71,7 @@ class FakeImages:
         return np.stack([self._cut(self._image, r) for r in regions])[:, None].astype(np.float32), None
 
     def labels(self, regions: Sequence[Region]) -> dict[Region, NDArray[Any]]:
-        return {r: np.array(self._cut(self._truth, r), dtype=np.uint8) for r in regions}
+        return {r: np.array(self._cut(self._truth, r.unit), dtype=np.uint8)[r.slices] for r in regions}
 
     def has_label(self, case_id: str) -> bool:
         return case_id in self._truth
@@ -76,7 +80,7 @@ class FakeImages:
         return f"patient-{case_id}"
 
     def restore(self, case_id: str, stack: NDArray[Any]) -> NDArray[Any]:
-        return np.moveaxis(stack, 0, -1) if self._depth else stack[0]
+        return np.moveaxis(stack, 0, -1) if self._slices else stack[0]
 
     def truth(self, case_id: str) -> Any:
         truth = self._truth[case_id]
@@ -86,6 +90,7 @@ class FakeImages:
         return (1.0, 1.0, 1.0) if self._depth else (1.0, 1.0)
 
     def _cut(self, arrays: Mapping[str, NDArray[Any]], region: Region) -> NDArray[Any]:
+        assert not region.box, "learners see whole units"
         array = arrays[region.case]
         return array if region.axis < 0 else np.take(array, region.index, axis=region.axis)
 
@@ -121,7 +126,7 @@ class FakeModel:
 
 
 class FakeLearner:
-    """Implements `curette.learn.learner.Learner` over anything that has `batch`; knows the passes in `PASSES`.
+    """Implements `curette.learn.learner.Learner` over anything that has `batch`.
 
     `fits`, `sweeps` and `encodings` count what it was asked to do. Dropout and ensemble members differ by seeded shifts of the
     means, flips by a term that depends on the position; nothing depends on the batch size.
@@ -196,12 +201,15 @@ class FakeLearner:
     def _members(
         self, model: FakeModel, image: NDArray[Any], regions: list[Region], passes: Bound, seed: int
     ) -> Iterator[NDArray[np.float64]]:
-        count = int(passes.settings.get("n", PASSES[passes.name])) if passes.name != "single" else 1
+        made = count(passes)
+        assert made is not None
+        while isinstance(inner := passes.settings.get("passes"), Bound):  # windows of other passes
+            passes = inner
         x = image[:, 0].astype(np.float64)
         if self.task.kind == "classification":
             x = x.mean(axis=(1, 2))
         slope = np.linspace(0, 0.1, x.shape[-1]) if x.ndim > 1 else np.full(1, 0.05)
-        for t in range(count):
+        for t in range(made):
             row = np.array(model.means[t if passes.name == "ensemble" else 0])
             shift = np.zeros((len(regions), len(row)))
             if passes.name.endswith("dropout"):
@@ -233,6 +241,9 @@ def _accumulate(
         "logits": logits.mean(axis=0),
         **compared(np.moveaxis(p, 0, 1), valid),
         "embedding": np.stack([flat.mean(1), flat.std(1), flat.min(1), flat.max(1)], axis=1),
+        "feature_map": np.concatenate([image, image**2, -image, np.ones_like(image)], axis=1)[
+            (..., *[slice(None, None, 4)] * (image.ndim - 2))
+        ],
     }
     found = {k: v.astype(np.float32) for k, v in fields.items() if k in needs}
     columns = _columns(image, valid, logits, p, needs)
@@ -248,10 +259,9 @@ def _columns(
     p: NDArray[np.float64],
     needs: frozenset[str],
 ) -> dict[str, NDArray[np.float32]]:
-    """The columns of every pass put together; the "head" is given the image and its square, or their means."""
-    features = np.concatenate([image, image**2], axis=1)
-    if p.ndim == 3:
-        features = features.reshape(*features.shape[:2], -1).mean(axis=2)
+    """The columns of every pass put together; the "head" is given the image, or its mean, and the square."""
+    seen = image.reshape(*image.shape[:2], -1).mean(axis=2) if p.ndim == 3 else image
+    features = np.concatenate([seen, seen**2], axis=1)
     passes = [Pass(image, a, b, valid, features, b) for a, b in zip(p, logits, strict=True)]
     return {n: combined(column, passes).astype(np.float32) for n, column in wanted(needs).items()}
 

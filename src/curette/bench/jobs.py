@@ -21,6 +21,7 @@ from curette.loop.experiment import Experiment, advance_together
 from curette.loop.models import Models
 from curette.loop.oracle import SimulatedOracle
 from curette.loop.shared import Picked, Setup, Step
+from curette.query.start import start_strategy
 from curette.query.strategy import Strategy
 from curette.query.sweep import maps
 from curette.recipe import Study
@@ -126,6 +127,9 @@ class Bench:
             finetune=m.study.train.start == "finetune",
             data=m.prepared.digest,
             test=m.test,
+            start=start_strategy(m.study.query, m.study.data.unit),
+            size=m.prepared.size,
+            extent=m.prepared.extent,
             on_pick=self._keep_pictures if m.study.gallery else None,
         )
 

@@ -89,13 +89,18 @@ class Sums:
 
     def embed(self, features: Tensor) -> None:
         """Add one pass's deepest features [B, d, *s], averaged over space; keep the map of the first pass if it is needed."""
-        if "feature_map" in self.needs and self.feature_map is None:
-            self.feature_map = features.float().clone()
+        if "feature_map" in self.needs:
+            if self.embedded > self.count:
+                raise _cut("A map of features is")
+            if self.feature_map is None:
+                self.feature_map = features.float().clone()
         self.embedded += 1
         self._sum("embedding", features.float().reshape(*features.shape[:2], -1).mean(2))
 
     def look(self, features: Tensor, scores: Tensor) -> None:
         """Note what the head was given in the pass under way, and what it made of it."""
+        if self.features is not None:
+            raise _cut(f"{' and '.join(n for n, c in self.columns.items() if c.info.get('head'))} is")
         self.features = features.float(), scores.float()
 
     def prediction(self, regions: Sequence[Region], passes: Bound) -> Prediction:
@@ -144,6 +149,7 @@ class Sums:
     def _columns(self, logits: Tensor, p: Tensor, seen: Tensor | None) -> None:
         valid = seen if self.valid is None else self.valid if seen is None else self.valid & seen
         features, scores = self.features if self.features is not None else (None, None)
+        self.features = None
         shown = Pass(self.images, p, logits, valid, features, scores)
         for name, column in self.columns.items():
             combine = column.info.get("combine", "mean")
@@ -240,6 +246,12 @@ def _blocks(logits: Tensor) -> Iterator[_At]:
     step = max(1, _CELLS * length // logits.numel())
     for start in range(0, length, step):
         yield slice(None), slice(None), slice(start, start + step)
+
+
+def _cut(what: str) -> SettingError:
+    return SettingError(
+        f"{what} needed of whole images, and the passes 'windows' cut them up. Use them without 'windows'."
+    )
 
 
 def _space(term: Tensor) -> tuple[int, ...]:

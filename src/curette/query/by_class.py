@@ -54,7 +54,7 @@ def unit_by_class(
     almost 0, so with noise its picks are drawn by chance. In classification the classes are those of the task, and u is
     the region's score. A region without a valid pixel scores -inf.
     """
-    candidates = unit(scores, prediction, taken)
+    candidates: Candidates = unit(scores, prediction, taken)
     cold = coldness(beta, occasion)
     channels = [None, *_classes(prediction)]
     found = np.empty((len(prediction.regions), len(channels)), np.float32)

@@ -25,6 +25,7 @@ class Occasion:
     count    how many parts of units to draw where no model is asked, 0: as many as the budget
     size     shape [*S] of a unit
     extent   unit → the part of it that shows an image; None: all of every unit
+    ignore   value of pixels in the truth that nobody knows the class of
     truth    the true labels of any unit, region → class map [*S]; given to parts registered with ``truth=True`` only
     """
 
@@ -36,6 +37,7 @@ class Occasion:
     count: int = 0
     size: tuple[int, ...] = ()
     extent: Callable[[Region], Box] | None = None
+    ignore: int = 255
     truth: Callable[[Region], NDArray[Any]] | None = None
 
     def rng(self, purpose: str) -> np.random.Generator:

@@ -11,7 +11,7 @@ from curette.errors import SettingError, nearest, unknown
 from curette.learn.encoders import check_options, encodes
 from curette.learn.passes import count, members
 from curette.learn.prediction import NEEDS
-from curette.query import by_class, granularity, patches, scorers, selectors  # noqa: F401  (importing registers them)
+from curette.query import by_class, foreground, granularity, patches, scorers, selectors  # noqa: F401  (importing registers them)
 from curette.query.presets import PRESETS, Preset
 from curette.query.rehearsal import rehearse
 from curette.query.text import Call, Value, parse

@@ -109,7 +109,8 @@ def recall(
                 f"The features of '{strategy.passes}' for the labelled set must come from the training that gave those of "
                 "the pool. Give `sweep` and `recall` the same `encode`, see `curette.loop.features`."
             )
-        return _encoded(learner, strategy.passes, regions, seed, encode), {}
+        units = [region.unit for region in regions]
+        return _encoded(learner, strategy.passes, units, seed, encode), {}
     units = sorted({region.unit for region in regions})
     boxes: dict[Region, list[int]] = {}
     for row, region in enumerate(regions):
