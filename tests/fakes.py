@@ -29,15 +29,6 @@ from curette.task import Task
 SEGMENTATION = Task(kind="segmentation", dims=2, classes={"background": 0, "body": 1, "core": 2})
 VOLUMES = Task(kind="segmentation", dims=3, classes={"background": 0, "body": 1, "core": 2})
 CLASSIFICATION = Task(kind="classification", dims=2, classes={"healthy": 0, "ill": 1, "worse": 2})
-PASSES = {
-    "single": 1,
-    "flips": 4,
-    "rotations": 4,
-    "augment": 8,
-    "dropout": 10,
-    "ensemble": 5,
-    "consistent_dropout": 20,
-}
 
 
 class FakeImages:

@@ -64,6 +64,7 @@ def make(n: int, m: int, kind: str, seed: int) -> tuple[Candidates, Labelled]:
         "members": members,
         "gradient": gradient,
         "thumbnail": thumbnail,
+        "samples": np.concatenate([gradient, gradient], axis=1).reshape(n + m, 3, -1),  # 1 + 3 + CLASSES wide
         "class_score": gradient[:, :CLASSES],
         "truth": np.where(members[:, 0] > 0.3, members[:, 0], 0),
     }

@@ -20,6 +20,9 @@ from curette.registry import Component, components, register
 THUMBNAIL = {2: 32, 3: 16}
 """Longest side of a thumbnail by number of spatial dimensions."""
 
+SAMPLES = 64
+"""Pixels of a region that the column `samples` looks at."""
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -112,6 +115,65 @@ def gradient(seen: Pass) -> Array:
         count = xp.maximum(xp.sum(inside[:, 0, :], axis=1), xp.ones_like(count))
     found = xp.matmul(delta, xp.moveaxis(features, 1, 2)) / count[:, None, None]
     return xp.reshape(found, (batch, -1))
+
+
+@register("column", "samples", head=True, combine="first")
+def samples(seen: Pass) -> Array:
+    """What the head was given and made of it at up to 64 pixels of each region, [B, R, 1 + d + C].
+
+    A row is the pixel's position in the flattened grid of the image (-1 where the head has another grid), d features and
+    C scores. Every predicted class gets an equal share of the rows as far as it has pixels, spread evenly over them.
+    Rows of NaN fill up regions with fewer valid pixels. In classification there is one row, at position 0.
+    """
+    assert seen.features is not None
+    assert seen.scores is not None
+    xp, here = array_namespace(seen.scores), device(seen.scores)
+    batch, classes, *space = seen.scores.shape
+    if not space:
+        first = xp.zeros((batch, 1), dtype=seen.scores.dtype, device=here)
+        return xp.concat([first, seen.features, seen.scores], axis=1)[:, None, :]
+    scores = xp.moveaxis(xp.reshape(seen.scores, (batch, classes, -1)), 1, 2)
+    features = xp.moveaxis(xp.reshape(seen.features, (batch, seen.features.shape[1], -1)), 1, 2)
+    grid = tuple(space) == tuple(seen.probabilities.shape[2:])
+    inside = xp.ones(scores.shape[:2], dtype=xp.bool, device=here)
+    if seen.valid is not None and grid:
+        inside = xp.reshape(seen.valid, scores.shape[:2])
+    chosen = _spread(scores, inside, min(SAMPLES, scores.shape[1]))
+    region, pixel = xp.nonzero(chosen)
+    slot = (xp.cumulative_sum(xp.astype(chosen, xp.int32), axis=1) - 1)[region, pixel]
+    position = xp.astype(pixel, scores.dtype)[:, None]
+    rows = xp.concat(
+        [position if grid else xp.full_like(position, -1.0), features[region, pixel], scores[region, pixel]],
+        axis=1,
+    )
+    shape = (batch, min(SAMPLES, scores.shape[1]), rows.shape[1])
+    found = xp.full(shape, xp.nan, dtype=rows.dtype, device=here)
+    found[region, slot] = rows
+    return found
+
+
+def _spread(scores: Array, inside: Array, count: int) -> Array:
+    """Which of the pixels of each region are looked at, bool [B, V], from scores [B, V, C]: at most `count`."""
+    xp, here = array_namespace(scores), device(scores)
+    top, free, of = xp.max(scores, axis=2), inside, []
+    for c in range(scores.shape[2]):
+        of.append(free & (scores[:, :, c] == top))
+        free = free & ~of[-1]
+    size = xp.stack([xp.sum(xp.astype(mask, xp.int64), axis=1) for mask in of], axis=1)
+    # The highest level at which all classes together stay within the count, and one more for the first that have it.
+    levels = xp.arange(1, count + 1, dtype=xp.int64, device=here)
+    used = xp.sum(xp.minimum(size[:, :, None], levels[None, None, :]), axis=1)
+    level = xp.sum(xp.astype(used <= count, xp.int64), axis=1)[:, None]
+    share = xp.minimum(size, level)
+    more = xp.astype(size > level, xp.int64)
+    spare = count - xp.sum(share, axis=1)[:, None]
+    share = share + xp.where(xp.cumulative_sum(more, axis=1) <= spare, more, xp.zeros_like(more))
+    chosen = xp.zeros_like(inside)
+    for c, mask in enumerate(of):
+        number = xp.cumulative_sum(xp.astype(mask, xp.int64), axis=1)
+        wanted, there = share[:, c, None], xp.maximum(size[:, c, None], xp.ones_like(size[:, c, None]))
+        chosen = chosen | (mask & ((number * wanted) // there > ((number - 1) * wanted) // there))
+    return chosen
 
 
 def over_space(p: Array, valid: Array | None) -> Array:

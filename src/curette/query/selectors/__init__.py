@@ -1,6 +1,7 @@
 """Selectors, one file each idea. Importing this package registers them."""
 
 from curette.query.selectors import (
+    alfa_mix,
     badge,
     batch_bald,
     cap,
@@ -28,6 +29,7 @@ from curette.query.selectors import (
 )
 
 __all__ = [
+    "alfa_mix",
     "badge",
     "batch_bald",
     "cap",
