@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from curette.query.seeding import draw
 from curette.query.space import Rows, nearest
@@ -165,6 +164,8 @@ def _sums(
     rows: NDArray[np.float32], of: NDArray[np.int32], k: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum of the rows [k, d] and number of them [k] in each cluster."""
+    from scipy.sparse import csr_matrix  # not at the top: half of what `curette --help` may take
+
     n = len(rows)
     gather = csr_matrix((np.ones(n), of, np.arange(n + 1)), shape=(n, k)).T
     return np.asarray(gather @ rows, np.float64), np.bincount(of, minlength=k).astype(np.float64)
