@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from curette.errors import SettingError
-from curette.learn import views  # noqa: F401  (importing registers them)
+from curette.learn import views, windows  # noqa: F401  (importing registers them)
 from curette.registry import Bound, register
 from curette.seeds import derive
 
@@ -39,13 +39,16 @@ def members(passes: Bound) -> int:
     if (check := passes.component.info.get("check")) and not passes.component.info.get("encoder"):
         check(**passes.settings)
     needed = passes.component.info.get("members", 1)
-    return int(passes.settings[needed] if isinstance(needed, str) else needed)
+    found = passes.settings[needed] if isinstance(needed, str) else needed
+    return members(found) if isinstance(found, Bound) else int(found)
 
 
 def count(passes: Bound) -> int | None:
     """How many forward passes each image costs; None if that shows only when they are run."""
     made = passes.component.info.get("passes", "n")
     found = passes.settings.get(made) if isinstance(made, str) else made
+    if isinstance(found, Bound):
+        return count(found)
     return found if isinstance(found, int) else None
 
 
@@ -103,8 +106,7 @@ def consistent_dropout(
     """
     layers = _dropout_layers(networks[0], "consistent_dropout")
     for number in range(n):
-        with _fixed_masks(layers, derive(generator.initial_seed(), number, "mask")):
-            yield networks[0](images)
+        yield _masked(networks[0], images, layers, derive(generator.initial_seed(), number, "mask"))
 
 
 @register("passes", "ensemble", paper="Lakshminarayanan et al., Deep ensembles, 2017", members="n")
@@ -137,6 +139,13 @@ def _dropout_layers(network: Module, passes: str) -> list[Any]:
             "'dropout' above 0 (train.options), or use the passes 'flips' or 'ensemble'."
         )
     return found
+
+
+def _masked(network: Module, images: Tensor, layers: Sequence[Any], seed: int) -> Tensor:
+    """One pass with a mask for each layer, the same of every image."""
+    with _fixed_masks(layers, seed):
+        logits: Tensor = network(images)
+    return logits
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def predict(
             "Train it with more members."
         )
     generator = torch.Generator(device).manual_seed(seed)
-    compare = bool(passes.component.info.get("stochastic"))
+    compare = passes.says("stochastic")
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
     networks = [fused(network) for network in networks]
     for start in range(0, len(regions), batch):

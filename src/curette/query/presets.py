@@ -625,6 +625,19 @@ PRESETS |= {
         fails="Where left and right are labelled, a mirrored kidney is another kidney. Networks trained with the same "
         "turns hardly disagree.",
     ),
+    "pcdal_3d": Preset(
+        "windows(flips, size=96, stride=64) > variance(views=sum) > unit > top",
+        "PCDAL for volumes: mirrored in plane, window by window, by networks that were trained on parts of volumes.",
+        "PCDAL 2023",
+        family="many passes",
+        fails="As pcdal. Windows overlap, so a volume costs about three times its forward passes.",
+        notes=(
+            "The released 3D code sums over the four views where the 2D code averages, four times the scale and the same "
+            "order; so does this preset.",
+            "The code averages the scores of windows, so that voxels in overlaps count several times, and counts padding; "
+            "curette puts probabilities together first and counts every voxel once.",
+        ),
+    ),
     "pcdal_l1": _pcdal("l1", "absolute distance", cost="each pass made twice"),
     "pcdal_smooth_l1": _pcdal("smooth_l1", "smooth L1"),
     "pcdal_huber": _pcdal("huber", "Huber's error"),
