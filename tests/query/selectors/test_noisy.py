@@ -26,7 +26,7 @@ NAMES = ["power", "softmax", "softrank"]
 
 
 class Noisy(np.random.Generator):
-    """A generator whose Gumbel noise is given, and which shuffles nothing."""
+    """A generator whose Gumbel noise is given."""
 
     def __init__(self, noise) -> None:
         super().__init__(np.random.PCG64(0))
@@ -35,9 +35,6 @@ class Noisy(np.random.Generator):
     def gumbel(self, *_, size: int, **__):
         drawn, self._noise = self._noise[:size], self._noise[size:]
         return drawn
-
-    def permutation(self, n, *_, **__):
-        return np.arange(n)
 
 
 def pick(name: str, score, budget: int, rng, **options) -> list[int]:
@@ -60,8 +57,9 @@ def draw(name: str, score, budget: int, rng, times: int, **options) -> np.ndarra
     ],
 )
 def test_worked_orders(name: str, beta: float, order: list[int]) -> None:
+    noise = [NOISE[i] for i in (2, 1, 0, 3)] if name == "softrank" else NOISE  # that one draws ranks
     for budget in range(1, 5):
-        assert pick(name, INFORMATION, budget, Noisy(NOISE), beta=beta) == order[:budget]
+        assert pick(name, INFORMATION, budget, Noisy(noise), beta=beta) == order[:budget]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +114,7 @@ class TestLimits:
             for seed in range(20):
                 picks = pick(name, [-np.inf, 0.5, -np.inf, 0.1], 3, np.random.default_rng(seed), beta=beta)
                 assert sorted(picks[:2]) == [1, 3]
-                assert picks[2] == 0
+                assert picks[2] in (0, 2)
 
     def test_the_pool_may_be_read_in_blocks(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         score = np.random.default_rng(1).random(1000)

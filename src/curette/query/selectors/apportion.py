@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curette.errors import unknown
+from curette.region import Region
 
 SHARES = ("equal", "proportional")
 
@@ -55,6 +56,13 @@ def groups(labels: NDArray[np.integer]) -> list[NDArray[np.int64]]:
     """Positions of each distinct label [N], rising, in the order of the labels."""
     order = np.argsort(labels, kind="stable").astype(np.int64)
     return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+
+
+def cases(regions: Sequence[Region]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First position of each case and one past its last, in regions in region order."""
+    names = [region.case for region in regions]
+    changes = [i for i, (a, b) in enumerate(pairwise(names), 1) if a != b]
+    return np.array([0, *changes], np.int64), np.array([*changes, len(names)], np.int64)
 
 
 def in_turn(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

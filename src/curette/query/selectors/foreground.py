@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from curette.errors import SettingError
 from curette.query.candidates import Candidates, Labelled
+from curette.query.selectors.apportion import cases
 from curette.region import Region
 from curette.registry import register
 
@@ -102,7 +103,7 @@ def _drawn(
     """Picks by the rule above from each class's `amount` [N, C] and presence [N, C] in a region."""
     if not 0 <= share <= 1:
         raise SettingError(f"Foreground random: share is {share:g}, but is a part of the picks in [0, 1].")
-    starts, stops = _cases(regions)
+    starts, stops = cases(regions)
     queue = rng.permutation(len(starts)).astype(np.int64)  # who is next: the case with the lowest number
     free = np.ones(len(regions), bool)
     left = stops - starts
@@ -134,10 +135,3 @@ def _with_class(
     if weight.sum() <= 0:
         return int(rng.choice(rows))
     return int(rng.choice(rows, p=weight / weight.sum()))
-
-
-def _cases(regions: Sequence[Region]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First position of each case and one past its last, in regions in region order."""
-    names = [region.case for region in regions]
-    changes = [i for i in range(1, len(names)) if names[i] != names[i - 1]]
-    return np.array([0, *changes], np.int64), np.array([*changes, len(names)], np.int64)

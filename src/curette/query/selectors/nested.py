@@ -35,13 +35,20 @@ def among(
 ) -> NDArray[np.int64]:
     """The picks of `selector` among the candidates at rising `positions`, as positions into all candidates.
 
-    Holds a copy of that part of the pool meanwhile, unless it is the whole.
+    Holds a copy of that part of the pool meanwhile, unless it is the whole; of features and columns only if `selector`
+    reads them.
     """
     if budget == 0:
         return np.empty(0, np.int64)
     if len(positions) == len(candidates):
         return np.asarray(selector(candidates, budget, rng, labelled), np.int64)
-    part = replace(candidates.take(positions), ordered=candidates.ordered)
+    told = selector.needs | ({"truth"} if selector.says("truth") else set())
+    lean = replace(
+        candidates,
+        embedding=candidates.embedding if "embedding" in told else None,
+        columns={name: column for name, column in candidates.columns.items() if name in told},
+    )
+    part = replace(lean.take(positions), ordered=candidates.ordered)
     return positions[np.asarray(selector(part, budget, rng, labelled), np.int64)]
 
 

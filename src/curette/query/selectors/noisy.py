@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from curette.errors import SettingError
 from curette.query.candidates import Candidates, Labelled
+from curette.query.selectors.apportion import groups
 from curette.query.selectors.positive import above, origin
 from curette.query.selectors.ranking import highest
 from curette.registry import register
@@ -95,12 +96,32 @@ def softrank(
     the first patients of the pool where many scores saturate; curette ranks them by chance. Time O(N log N). Raises
     `SettingError` for a negative `beta`.
     """
-    score = candidates.score
-    shuffled = rng.permutation(len(score))
-    weight = np.empty(len(score))
-    weight[shuffled[np.argsort(-score[shuffled], kind="stable")]] = -np.log(np.arange(1, len(score) + 1))
-    weight[np.isneginf(score)] = -np.inf
-    return _drawn("softrank", lambda rows: weight[rows], candidates, budget, rng, beta)
+    wanted = len(candidates) - int(np.isneginf(candidates.score).sum())
+
+    def log_weight(rows: slice) -> NDArray[np.float64]:
+        rank = np.arange(rows.start + 1, rows.stop + 1)
+        return np.where(rank <= wanted, -np.log(rank), -np.inf)
+
+    drawn = _drawn("softrank", log_weight, candidates, budget, rng, beta)
+    return drawn if np.isinf(beta) else _at_ranks(candidates.score, drawn, rng)
+
+
+def _at_ranks(
+    score: NDArray[np.float32], ranks: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Positions of the candidates at distinct ranks, 0 for the highest score; chance ranks equal scores.
+
+    A sort of the scores alone and a look-up, which take a third of the time of ranking every candidate.
+    """
+    value = np.sort(score)[len(score) - 1 - ranks]
+    distinct, which = np.unique(value, return_inverse=True)
+    at = np.minimum(np.searchsorted(distinct, score), len(distinct) - 1)
+    holders = np.flatnonzero(distinct[at] == score)
+    found = np.empty(len(ranks), np.int64)
+    for members in groups(at[holders]):
+        asked = np.flatnonzero(which == at[holders[members[0]]])
+        found[asked] = rng.choice(holders[members], len(asked), replace=False)
+    return found
 
 
 def keys(log_weight: NDArray[np.float64], beta: float, noise: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from curette.errors import SettingError, unknown
 from curette.query.candidates import Candidates, Labelled
-from curette.query.selectors.apportion import groups, in_turn, quotas
+from curette.query.selectors.apportion import cases, groups, in_turn, quotas
 from curette.region import Region
 from curette.registry import register
 
@@ -77,16 +77,15 @@ def _thirds(regions: Sequence[Region], done: Sequence[Region]) -> NDArray[np.int
             "Selector 'stratified': by is 'third', but whole images have no lower and upper part. Write "
             "'stratified(\"patient\")' or 'stratified(\"class\")'."
         )
-    spans: dict[tuple[str, int], tuple[float, float]] = {}
-    for region in (*regions, *done):
-        place = _place(region)
-        low, high = spans.get((region.case, region.axis), (place, place))
-        spans[region.case, region.axis] = min(low, place), max(high, place)
-    return np.array([_third(_place(r), *spans[r.case, r.axis]) for r in regions], np.int64)
-
-
-def _third(place: float, low: float, high: float) -> int:
-    return int(3 * (place - low) / (high - low + 1))
+    place = np.fromiter((_place(r) for r in regions), np.float64, len(regions))
+    starts, stops = cases(regions)
+    low, high = np.minimum.reduceat(place, starts), np.maximum.reduceat(place, starts)
+    row = {regions[start].case: i for i, start in enumerate(starts.tolist())} if len(done) else {}
+    for region in done:
+        if (i := row.get(region.case)) is not None and (region.box or region.axis >= 0):
+            low[i], high[i] = min(low[i], _place(region)), max(high[i], _place(region))
+    low, size = (np.repeat(a, stops - starts) for a in (low, high - low + 1))
+    return np.asarray(3 * (place - low) / size, np.int64)
 
 
 def _place(region: Region) -> float:
