@@ -157,10 +157,12 @@ def _masked(
     """Means over the pixels that count, and which windows hold a valid score that is not finite."""
     window, stride = places.window, places.stride
     counts = to_numpy(window_sums(good, window, stride))
-    seen = counts if valid is None else to_numpy(window_sums(valid, window, stride))
-    least = max(1.0, min(math.prod(window) / 2, float(seen.max(initial=0))))
-    places.free &= seen >= least
-    return sums / np.maximum(counts, 1), seen > counts
+    area = math.prod(window)
+    if valid is None:
+        return sums / np.maximum(counts, 1), counts < area
+    seen = to_numpy(window_sums(valid, window, stride))
+    places.free &= seen >= max(1.0, min(area / 2, float(seen.max(initial=0))))
+    return sums / np.maximum(counts, 1), counts < seen
 
 
 def enough(per_unit: int, occasion: Occasion) -> int:
