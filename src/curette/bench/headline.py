@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import curette
 from curette.bench.facts import Facts
-from curette.bench.record import StudyRecord, higher_is_better
+from curette.bench.record import RANDOM, StudyRecord, higher_is_better
 from curette.bench.summary import LEVEL, Standing, standings
 from curette.bench.trace import TracedRun
 from curette.bench.wording import label, p_value, signed
@@ -32,7 +32,7 @@ def facts_of(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun
     rows += [
         (
             "Budget",
-            f"{query.initial} {study.data.unit}s at the start, then {query.cycles - 1} × {query.budget}",
+            f"{query.initial} {study.data.unit}s at the start{_chosen(record)}, then {query.cycles - 1} × {query.budget}",
         ),
         ("Seeds", ", ".join(map(str, record.seeds))),
         (
@@ -49,6 +49,12 @@ def facts_of(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun
         )
     ]
     return rows
+
+
+def _chosen(record: StudyRecord) -> str:
+    """How the first units were chosen, where that was not by chance."""
+    start = record.study.query.start
+    return "" if record.canonical(start) == RANDOM else f" (chosen by {start})"
 
 
 def brief(record: StudyRecord) -> list[str]:
