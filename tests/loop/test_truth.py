@@ -23,6 +23,11 @@ TEXTS = [
 ]
 
 
+def _to_the_end(run: experiment.Experiment) -> None:
+    while run.advance():
+        pass
+
+
 def test_only_marked_strategies_are_shown_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setup = make_setup(tmp_path)
     shown: list[tuple[Strategy, bool]] = []
@@ -34,8 +39,7 @@ def test_only_marked_strategies_are_shown_the_truth(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(experiment, "select", spy)
     for run in make_runs(setup, TEXTS):
-        while run.advance():
-            pass
+        _to_the_end(run)
     assert {(s.name, told) for s, told in shown} == {(t, "foreground" in t) for t in TEXTS}
 
 
@@ -45,8 +49,7 @@ def test_what_it_seeks_is_foreground(tmp_path: Path) -> None:
         truth[:, :, 4:] = 0
     setup = make_setup(tmp_path, images=images)
     (run,) = make_runs(setup, ["none > none > foreground_random(1)"])
-    while run.advance():
-        pass
+    _to_the_end(run)
     picked = [Region.parse(str(e.region)) for e in setup.ledger.events(run.run.id, "picked") if e.cycle > 0]
     assert picked
     assert all(label.any() for label in images.labels(picked).values())
@@ -60,8 +63,7 @@ def test_people_are_no_ground_truth(tmp_path: Path) -> None:
     setup = make_setup(tmp_path, oracle=People(FakeImages()))
     (run,) = make_runs(setup, ["foreground_random_33"])
     with pytest.raises(SettingError, match="simulations only"):
-        while run.advance():
-            pass
+        _to_the_end(run)
 
 
 def test_the_column_agrees_with_the_labels() -> None:

@@ -5,6 +5,7 @@
     argument = [ word "=" ] value
     value    = number | "true" | "false" | "string" | "[" [ value { "," value } ] "]" | call
 
+Values without a name come first, except calls, which may stand anywhere: ``cap(patient=2, per_class(top))``.
 This file knows only the form. What the words mean is in `curette.query.strategy`.
 """
 

@@ -12,7 +12,7 @@ from curette.query.candidates import Candidates, Labelled
 from curette.query.selectors.nested import with_picks
 from curette.query.strategy import check, parse_strategy
 from curette.region import Region
-from curette.registry import register
+from curette.registry import Bound, Component, bind, register
 from fakes import SEGMENTATION
 from query.pools import pool_of
 
@@ -238,15 +238,30 @@ def test_the_labelled_set_joined_by_picks() -> None:
     seen = Labelled(
         [Region("z")], np.array([9], np.int32), np.array([[7.0]]), {"thumbnail": np.ones((1, 2))}, {}
     )
-    joined = with_picks(seen, pool, [2, 0])
+    reader = parse_strategy("single > none > k_center").selector
+    joined = with_picks(seen, pool, [2, 0], reader)
     assert [str(r) for r in joined.regions] == ["z", "c0000002", "c0000000"]
     assert joined.patient.tolist() == [9, 6, 4]
     assert joined.embedding.tolist() == [[7], [3], [1]]
     assert joined.columns["thumbnail"].tolist() == [[1, 1], [0, 0], [0, 0]]
     assert set(joined.columns) == {"thumbnail"}
     assert joined.labels is seen.labels
-    assert with_picks(seen, pool, []) is seen
-    assert with_picks(Labelled(), pool, [1]).embedding.tolist() == [[2]]
+    assert with_picks(seen, pool, [], reader) is seen
+    assert with_picks(Labelled(), pool, [1], reader).embedding.tolist() == [[2]]
+
+
+def test_who_looks_at_labels_sees_what_has_labels_only() -> None:
+    def reads_labels(candidates: Candidates, budget: int, rng: np.random.Generator, labelled: Labelled):
+        """The first regions, after a look at every label."""
+        assert labelled.labels is not None
+        assert all(labelled.labels[region] is not None for region in labelled.regions)
+        return np.arange(budget)
+
+    inner = Bound(Component("selector", "reads_labels", reads_labels, info={"labels": True}))
+    seen = Labelled([Region("z")], np.array([9], np.int32), labels={Region("z"): np.array(1)})
+    pool = pool_of(np.arange(6), patient=[0, 0, 0, 1, 1, 1])
+    for outer in (bind("selector", "cap", inner, 1), bind("selector", "split", inner, inner)):
+        assert len(set(outer(pool, 4, RNG(0), seen).tolist())) == 4
 
 
 class TestTexts:

@@ -53,13 +53,13 @@ def among(
 
 
 def with_picks(
-    labelled: Labelled, candidates: Candidates, picks: Sequence[int] | NDArray[np.int64]
+    labelled: Labelled, candidates: Candidates, picks: Sequence[int] | NDArray[np.int64], reader: Bound
 ) -> Labelled:
-    """The labelled set joined by what this batch holds already, so that the rest of the batch keeps away from it.
+    """The labelled set joined by what this batch holds already, so that the selector `reader` keeps away from it.
 
-    The picks have no labels yet: `labels` stays as it is.
+    The picks have no labels yet, so a reader that looks at labels is given the labelled set as it is.
     """
-    if not len(picks):
+    if not len(picks) or reader.says("labels"):
         return labelled
     chosen = candidates.take(np.asarray(picks, np.int64))
 
@@ -132,7 +132,7 @@ def admitted(
             barred[picks] = True
             continue
         wanted = min(budget - len(picks), len(left))
-        seen = with_picks(labelled, candidates, picks)
+        seen = with_picks(labelled, candidates, picks, selector)
         proposed = among(selector, candidates, left, wanted, rng, seen)
         picks += [position for position in proposed.tolist() if rule.admits(position)]
         barred[proposed] = True

@@ -46,7 +46,7 @@ def per_class(
         seen = labelled
         for positions, quota in zip(members, quotas(sizes, count, share, rng).tolist(), strict=True):
             parts.append(among(selector, pool, positions, quota, rng, seen))
-            seen = with_picks(seen, pool, parts[-1])
+            seen = with_picks(seen, pool, parts[-1], selector)
         return in_turn(parts)
 
     return unwanted_last(candidates, budget, choose, selector.says("scores"))

@@ -40,7 +40,7 @@ def split(
         everything = np.arange(len(pool))
         start = among(first, pool, everything, int(count * share + 0.5 + 1e-9), rng, labelled)
         left = np.delete(everything, start)
-        seen = with_picks(labelled, pool, start)
+        seen = with_picks(labelled, pool, start, second)
         return np.concatenate([start, among(second, pool, left, count - len(start), rng, seen)])
 
     return unwanted_last(candidates, budget, choose, first.says("scores") or second.says("scores"))
