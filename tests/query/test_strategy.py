@@ -71,7 +71,7 @@ def test_facts_of_strategies() -> None:
         ("blad > top", "Unknown strategy 'blad'. Did you mean 'bald'?"),
         ("single > entropi > top", "unknown scorer 'entropi'. Did you mean 'entropy'?"),
         ("sngle > entropy > top", "unknown passes 'sngle'. Did you mean 'single'?"),
-        ("single > entropy > patch > top", "unknown granularity 'patch'"),
+        ("single > entropy > pach > top", "unknown granularity 'pach'"),
         ("top > entropy > single", "'top' is a selector, but stands where the passes belong"),
         ("single > flips > top", "'flips' are passes, but stands where the scorer belongs"),
         ("a > b > c > d > e", "has 5 parts"),
