@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from curette.learn.columns import wanted
+from curette.loop.features import PoolFeatures
 from curette.query.candidates import Labelled
 from curette.query.scoring import rescored
 from curette.query.select import select
@@ -38,8 +39,11 @@ class TestPreset:
         learner = FakeLearner(task, images)
         model = learner.fit(images.labels(done), seed=0, members=max(1, strategy.members))
         patient = {case: i for i, case in enumerate(images.case_ids)}
-        candidates = sweep(learner, model, left, [strategy], seed=0, patient=patient, task=task)[strategy]
-        features, columns = recall(learner, model, done, strategy, seed=0)
+        encode = PoolFeatures(learner, pool).of(0)
+        candidates = sweep(
+            learner, model, left, [strategy], seed=0, patient=patient, task=task, encode=encode
+        )[strategy]
+        features, columns = recall(learner, model, done, strategy, seed=0, encode=encode)
         numbers = np.array([patient[r.case] for r in done], np.int32)
         labelled = Labelled(done, numbers, features, columns, images.labels(done))
         rng = np.random.default_rng(0)

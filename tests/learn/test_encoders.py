@@ -81,7 +81,7 @@ def test_the_stamp_follows_the_contents_of_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", [np.ones((3, 2)), np.ones(3, np.float32), np.ones((2, 2), np.float32), None])
 def test_rows_of_another_shape_name_the_passes(bad: Any) -> None:
-    with pytest.raises(ContractError, match="The passes 'self_supervised' gave .* for 3 regions"):
+    with pytest.raises(ContractError, match=r"The passes 'self_supervised' gave .* for 3 regions"):
         rows(bad, bind("passes", "self_supervised"), 3)
 
 

@@ -106,6 +106,8 @@ def _flips(views: int) -> Preset:
     )
 
 
+_ENCODER = "trains a small network on the pool's images, once a seed"
+
 PRESETS: dict[str, Preset] = {
     "random": Preset(
         "none > none > unit > random",
@@ -646,4 +648,38 @@ PRESETS |= {
     "pcdal_2_flips": _flips(3),
     "pcdal_4_flips": _flips(5),
     "pcdal_5_flips": _flips(6),
+    # Before anything is labelled: features of the images alone.
+    "cold_kmeans": Preset(
+        "self_supervised > none > unit > kmeans",
+        "The first labels: the middle of each group of images alike. With the features of a foundation model in place of "
+        "the small network's, the best start for segmentation in MedCAL-Bench.",
+        "MedCAL-Bench 2025; Chen et al. 2020",
+        family="cold start",
+        fails="Rare structures have no group of their own; features of a small network see size and shape before pathology.",
+        cost=_ENCODER,
+    ),
+    "cold_typiclust": Preset(
+        "self_supervised > none > unit > typiclust",
+        "The first labels, a handful: what is typical of each group of images alike.",
+        "Hacohen et al. 2022",
+        family="cold start",
+        fails="As typiclust; groups of five and fewer images wait till the end.",
+        cost=_ENCODER,
+    ),
+    "cold_prob_cover": Preset(
+        "self_supervised > none > unit > prob_cover",
+        "The first labels, a handful: as many images as possible have a labelled one that is alike.",
+        "Yehuda et al. 2022",
+        family="cold start",
+        fails="As prob_cover: the radius decides.",
+        cost=_ENCODER,
+    ),
+    "cold_core_set": Preset(
+        "self_supervised > none > unit > k_center",
+        "The first labels where odd images matter: no image is far from a labelled one.",
+        "Sener & Savarese 2018; Chen et al. 2020",
+        family="cold start",
+        fails="Begins with outliers and damaged scans.",
+        cost=_ENCODER,
+    ),
 }

@@ -168,15 +168,15 @@ def _check_encoder(strategy: Strategy) -> None:
             f"the scorer '{scorer}' needs predictions, and the passes '{passes.name}' only give features of the images. "
             f"Write '{passes} > none > {selector}', or other passes such as 'single > {scorer} > …'."
         )
+    if strategy.granularity.component.function is not granularity.unit:
+        raise SettingError(
+            f"the passes '{passes.name}' give one row of features a unit, which '{strategy.granularity}' cannot take apart. "
+            "Write 'unit' in its place."
+        )
     if more := strategy.needs - {"embedding"}:
         raise SettingError(
             f"'{scorer} > {selector}' needs {' and '.join(sorted(more))} of a model, and the passes '{passes.name}' only "
             "give features of the images. Write 'single' in their place."
-        )
-    if strategy.granularity.component.function is not granularity.unit:
-        raise SettingError(
-            f"the passes '{passes.name}' give features of whole units, and '{strategy.granularity}' picks parts of them. "
-            "Write 'unit' in its place."
         )
 
 
