@@ -230,7 +230,8 @@ class Prepared:
         for region in regions:
             row = self._row(region.case)
             whole = axis is None and region.axis < 0 and not region.box
-            if not whole and not (region.axis == axis and region.index < count[row]):
+            part = region.axis == axis and region.index < count[row] and not region.box
+            if not whole and not part:
                 raise DataError(
                     f"Region '{region}' is no unit of the prepared data, e.g. {self.regions([region.case])[0]}."
                 )
