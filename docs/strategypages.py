@@ -9,6 +9,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,16 @@ _TASK = Task(
 )
 
 
+@cache
+def everyone() -> tuple[Facts, ...]:
+    """Every named strategy once; read once, as every page looks through all of them."""
+    return tuple(named())
+
+
 def strategy_pages() -> dict[str, str]:
     """The text of every page about strategies and their parts, by path below ``docs``."""
     found = {"strategies.md": index_page()}
-    found |= {f"strategies/{facts.name}.md": strategy_page(facts) for facts in named()}
+    found |= {f"strategies/{facts.name}.md": strategy_page(facts) for facts in everyone()}
     return found | {f"parts/{file}.md": parts_page(kind) for kind, (_, file, _) in KINDS.items()}
 
 
@@ -90,7 +97,7 @@ def navigation() -> list[str]:
 def by_family() -> Iterator[tuple[str, list[Facts]]]:
     """Families that have members, in their order."""
     for family in FAMILIES:
-        if members := [facts for facts in named() if facts.preset.family == family]:
+        if members := [facts for facts in everyone() if facts.preset.family == family]:
             yield family, members
 
 
@@ -155,7 +162,7 @@ def parts_page(kind: str) -> str:
             ]
             out.append(table(("option", "default"), rows))
         out += list(_facts(component))
-        if users := [f for f in named() if any(n in _uses(f, kind) for n in names)]:
+        if users := [f for f in everyone() if any(n in _uses(f, kind) for n in names)]:
             links = ", ".join(f"[{f.name}](../strategies/{f.name}.md)" for f in users)
             out.append(f"Used by {links}.")
     return page(out)

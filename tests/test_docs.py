@@ -37,6 +37,11 @@ def generate() -> Iterator[ModuleType]:
     sys.path.remove(str(DOCS))
 
 
+@pytest.fixture(scope="module")
+def pages(generate: ModuleType) -> dict[str, str]:
+    return dict(generate.pages())
+
+
 def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -49,14 +54,14 @@ def _blocks(language: str) -> list[Any]:
     return blocks
 
 
-def test_generated_pages_are_current(generate: ModuleType) -> None:
-    for name, text in generate.pages().items():
+def test_generated_pages_are_current(pages: dict[str, str]) -> None:
+    for name, text in pages.items():
         assert (DOCS / name).read_text(encoding="utf-8") == text, (
             f"docs/{name} is out of date: run `make docs`"
         )
     for folder in ("strategies", "parts"):
         there = {f"{folder}/{path.name}" for path in (DOCS / folder).iterdir()}
-        assert there == {name for name in generate.pages() if name.startswith(folder + "/")}
+        assert there == {name for name in pages if name.startswith(folder + "/")}
 
 
 def test_the_navigation_is_current(generate: ModuleType) -> None:
@@ -85,8 +90,8 @@ def test_every_strategy_is_listed_and_has_a_page() -> None:
 
 
 @pytest.mark.parametrize("kind", PARTS)
-def test_every_part_and_option_is_described(kind: str, generate: ModuleType) -> None:
-    page = generate.pages()[f"parts/{strategypages(generate).KINDS[kind][1]}.md"]
+def test_every_part_and_option_is_described(kind: str, generate: ModuleType, pages: dict[str, str]) -> None:
+    page = pages[f"parts/{strategypages(generate).KINDS[kind][1]}.md"]
     index = (DOCS / "strategies.md").read_text(encoding="utf-8")
     for name, component in registry.components(kind).items():
         heading = re.search(rf"^## .*`{name}`.*$", page, re.M)
@@ -95,12 +100,36 @@ def test_every_part_and_option_is_described(kind: str, generate: ModuleType) -> 
         assert f"[`{name}`](parts/" in index
         for option in component.options:
             assert f"| `{option}` |" in section, f"{name}: {option}"
-            doc = inspect.getdoc(component.function) or ""
-            assert re.search(rf"\b{option}\b", doc), f"{kind} {name} says nothing about its option {option}"
+            assert re.search(rf"\b{option}\b", told(component)), f"{kind} {name}: nothing is said of {option}"
+
+
+def told(component: registry.Component) -> str:
+    """A component's docstring and those of the components of its kind that it names."""
+    doc = inspect.getdoc(component.function) or ""
+    others = registry.components(component.kind)
+    named = [others[word] for word in re.findall(r"`(\w+)`", doc) if word in others]
+    return "\n".join([doc, *(inspect.getdoc(other.function) or "" for other in named)])
 
 
 def strategypages(generate: ModuleType) -> ModuleType:
     return sys.modules[generate.strategy_pages.__module__]
+
+
+REDUCTIONS = {"fgw", "topq"}
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "choosing.md"], ids=_name)
+def test_strategies_that_are_advised_exist(page: Path) -> None:
+    known = {name for kind in PARTS for name in registry.components(kind)} | REDUCTIONS
+    text = page.read_text(encoding="utf-8")
+    lines = (
+        [line for line in text.splitlines() if line.startswith("| ")] if page.name == "README.md" else [text]
+    )
+    found = [span for line in lines for span in re.findall(r"`([^`]+)`", line) if "curette" not in span]
+    assert len(found) > 20
+    for span in found:
+        if span not in known:
+            parse_strategy(span)
 
 
 def test_docstrings_become_markdown(generate: ModuleType) -> None:

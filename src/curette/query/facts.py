@@ -11,6 +11,15 @@ from curette.learn.prediction import NEEDS
 from curette.query.strategy import PRESETS, Preset, Strategy, parse_strategy
 from curette.registry import Bound
 
+WORDS = {
+    "gradient": "gradients of the head",
+    "members": "answers of each pass",
+    "probabilities": "class shares",
+    "samples": "sampled pixels",
+    "thumbnail": "small images",
+}
+"""What people call columns."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -84,7 +93,7 @@ class Facts:
             "labels": self.labels,
             "ground truth": self.truth,
         }
-        return [what for what, there in found.items() if there] + list(self.columns)
+        return [what for what, there in found.items() if there] + [WORDS.get(c, c) for c in self.columns]
 
     @property
     def cost(self) -> str:
