@@ -165,13 +165,13 @@ class FakeLearner:
             yield _accumulate(chunk, image, valid, logits, needs)
 
     def encode(self, regions: Sequence[Region], passes: Bound, *, seed: int) -> NDArray[np.float32]:
-        """What an encoder would train is here the moments of the images, shifted by the seed."""
+        """What an encoder would train is here the moments of the images, mixed by the seed."""
         self.encodings += 1
         if not trained(passes):
             return rows(passes(Encoding(self.images, regions, seed)), passes, len(regions))
         flat = self.images.batch(list(regions))[0].reshape(len(regions), -1)
         moments = np.stack([flat.mean(1), flat.std(1), flat.min(1), flat.max(1)], axis=1)
-        return (moments + np.random.default_rng(seed).normal(0, 1, 4)).astype(np.float32)
+        return (moments @ np.random.default_rng(seed).normal(0, 1, (4, 4))).astype(np.float32)
 
     def save(self, model: FakeModel, path: Path) -> None:
         part = path.with_suffix(".part")

@@ -118,8 +118,8 @@ def self_supervised(
     cannot tell apart get close features, so the selectors `k_center`, `kmeans`, `typiclust` and `prob_cover` can spread
     the first labels over what there is. `width` is the number of features d; `steps` batches of `batch` images are seen;
     `temperature` divides the cosine similarities; `strength` scales the random changes (rotation, size, shift,
-    brightness, contrast, gamma, noise; never mirrored, since left and right may matter). About 20 s on two cores with
-    the defaults and images of 48 × 48, once a seed. Warns when the features hardly differ between images (collapse).
+    brightness, contrast, gamma, noise; never mirrored, since left and right may matter). About half a minute on one core
+    with the defaults and images of 48 × 48, once a seed. Warns when the features hardly differ between images (collapse).
 
     Deliberate choices: SimCLR crops parts of natural photographs and shifts their colours; organs fill medical images
     and grey values mean something, so the changes are the milder ones that training knows. The features are those before
