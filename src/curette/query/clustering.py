@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from curette.query.seeding import draw
 from curette.query.space import Rows, nearest
 
-SMALL = 4_000_000  # points × clusters up to which every point is looked at in every round
+SMALL = 1_000_000  # points × clusters up to which every point is looked at in every round
+_FEW = 100_000  # and so many points at most, as they are copied
 _BATCH = 10_000
 _SEEDS = 10_000  # points among which the first centres are drawn, at least
+_SETTLED = 1e-6  # a round that improves the sum of squares by a smaller share is the last
 _EPOCHS, _FEWEST, _MOST = 3, 30, 400  # how many mini-batches: about three rounds of the pool, within bounds
 
 
@@ -68,7 +70,7 @@ def cluster(
             np.empty((0, 0), np.float32), np.full(n, -1, np.int32), np.full(n, np.inf, np.float32)
         )
     limit = np.full(len(points.good), np.inf, np.float32) if fixed is None else fixed
-    if len(usable) * k <= SMALL and len(usable) <= SMALL // 40:
+    if len(usable) * k <= SMALL and len(usable) <= _FEW:
         rows = points.rows(usable)
         centres = _best(rows, limit[usable], k, rng, restarts, rounds)
     else:
@@ -98,15 +100,13 @@ def _best(
 def _lloyd(
     rows: NDArray[np.float32], limit: NDArray[np.float32], centres: NDArray[np.float32], rounds: int
 ) -> tuple[NDArray[np.float32], float]:
-    before, loss = np.empty(0, np.int32), 0.0
+    loss = np.inf
     for _ in range(rounds):
         distance, of = _compared(rows, centres)
         free = distance < limit
-        loss = float(np.where(free, distance, limit).sum(dtype=np.float64))
-        of = np.where(free, of, np.int32(-1))
-        if np.array_equal(of, before):
+        before, loss = loss, float(np.where(free, distance, limit).sum(dtype=np.float64))
+        if not loss < before * (1 - _SETTLED):
             break
-        before = of
         sums, counts = _sums(rows[free], of[free], len(centres))
         held = counts > 0  # a cluster without points keeps its centre
         centres = centres.copy()

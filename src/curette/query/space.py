@@ -1,7 +1,8 @@
 """Distances between the features of a million regions, without ever holding a scaled copy of them.
 
 `Space` is Euclidean, each feature scaled; `unit` puts rows on the unit sphere for cosine distances. Rows with a feature
-that is not finite are `broken`: no distance to them means anything, and selectors pick them last.
+that is not finite, or too large to be squared, are `broken`: no distance to them means anything, and selectors pick them
+last.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from curette.query.candidates import Candidates, Labelled
 
 CELLS = 1 << 20  # numbers in the largest temporary array: 4 MiB in float32, whatever the pool's size
 _CONSTANT = 1e-4  # a feature that varies by less than this share of its mean holds rounding noise only
-_LARGEST = np.float32(1e36)  # squared lengths above this could overflow when they are added up
+LARGEST = np.float32(1e36)  # squared lengths above this could overflow when they are added up
 _FUSED = 1 << 15  # rows whose distances stay in cache from one elementwise pass to the next
 
 
@@ -82,7 +83,7 @@ class Space:
             for block in blocks(len(points), points.shape[1]):
                 scaled = self.rows(block)
                 self.length[block] = np.einsum("ij,ij->i", scaled, scaled)
-            self.good = self.length < _LARGEST
+            self.good = self.length < LARGEST
         self.length[~self.good] = np.nan
         self._room = np.empty(len(points), np.float32)
 
@@ -101,7 +102,8 @@ class Space:
         origin = self._origin.astype(np.float64)
         shifted = self.points[position] - origin
         along = self._scale.astype(np.float64) ** 2 * shifted
-        room = np.matmul(self.points, (-2 * along).astype(np.float32), out=self._room)
+        with np.errstate(invalid="ignore", over="ignore"):  # in broken rows
+            room = np.matmul(self.points, (-2 * along).astype(np.float32), out=self._room)
         constant = np.float32(along @ shifted + 2 * along @ origin)
         for block in blocks(len(room), 1, _FUSED):
             part = room[block]
@@ -112,7 +114,7 @@ class Space:
 
     def nearest(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
         """Squared distance [N] to the nearest of M raw feature rows; inf if M is 0, NaN for broken points."""
-        seen = self.scaled(seen[np.isfinite(seen).all(axis=1)])
+        seen = self.scaled(seen[finite(seen)])
         found = nearest(self, seen)[0]
         found[~self.good] = np.nan
         return found
@@ -163,7 +165,7 @@ def features(candidates: Candidates, labelled: Labelled) -> tuple[NDArray[np.flo
         return points, np.empty((0, points.shape[1]), np.float32)
     order = sorted(range(len(labelled)), key=lambda i: labelled.regions[i])
     seen = np.asarray(labelled.embedding)[order]
-    return points, seen[np.isfinite(seen).all(axis=1)]
+    return points, seen[finite(seen)]
 
 
 def warn_of(broken: NDArray[np.bool_]) -> None:
@@ -177,11 +179,14 @@ def warn_of(broken: NDArray[np.bool_]) -> None:
 
 
 def finite(points: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which rows [N] hold finite numbers only."""
-    found = np.empty(len(points), bool)
-    for block in blocks(len(points), points.shape[1]):
-        found[block] = np.isfinite(points[block]).all(axis=1)
-    return found
+    """Which rows [N] are not broken."""
+    return squared_length(points) < LARGEST
+
+
+def squared_length(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squared length [N] of every row as it is; NaN or inf where it is not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray(np.einsum("ij,ij->i", points, points))
 
 
 def blocks(n: int, width: int, cells: int = CELLS) -> Iterator[slice]:
@@ -191,13 +196,13 @@ def blocks(n: int, width: int, cells: int = CELLS) -> Iterator[slice]:
 
 
 def _moments(*arrays: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and variance [d] over the finite rows of all arrays, exact enough for any offset."""
+    """Mean and variance [d] over the rows of all arrays that are not broken, exact enough for any offset."""
     count, mean, square = 0, np.zeros(arrays[0].shape[1]), np.zeros(arrays[0].shape[1])
     for array in arrays:
         for block in blocks(len(array), array.shape[1], CELLS // 8):
-            x = array[block].astype(np.float64)
-            if not np.isfinite(x.sum()):
-                x = x[np.isfinite(x).all(axis=1)]
+            sound = squared_length(array[block]) < LARGEST
+            x = array[block] if sound.all() else array[block][sound]
+            x = x.astype(np.float64)
             if not len(x):
                 continue
             # Chan, Golub & LeVeque 1979: moments of blocks merge without cancellation.

@@ -7,7 +7,7 @@ from curette.errors import SettingError
 from curette.query import selectors  # noqa: F401
 from curette.query.candidates import Labelled
 from curette.query.selectors import prob_cover as module
-from curette.query.selectors.prob_cover import _near, cover, covering_radius, pure_radius
+from curette.query.selectors.prob_cover import Balls, cover, covering_radius, pure_radius
 from curette.region import Region
 from curette.registry import bind
 from query.pools import pool_of
@@ -25,8 +25,8 @@ def pick(points, budget: int, *, seen=None, rng=None, **options) -> list[int]:
 
 
 def test_the_worked_example() -> None:
-    assert _near(POINTS, POINTS, 0.25).tolist() == [2, 3, 2, 2, 2, 1]
-    assert _near(POINTS, POINTS[3:], 0.25).tolist() == [0, 0, 0, 2, 2, 1]
+    assert Balls(POINTS).near(POINTS, 0.25).tolist() == [2, 3, 2, 2, 2, 1]
+    assert Balls(POINTS).near(POINTS[3:], 0.25).tolist() == [0, 0, 0, 2, 2, 1]
     for budget, picks, share in ((1, [1], 0.5), (2, [1, 3], 0.833333), (3, [1, 3, 5], 1), (6, [1, 3, 5], 1)):
         found, covered = cover(POINTS, NONE, 0.25, budget)
         assert found.tolist() == picks
@@ -56,6 +56,12 @@ def test_it_is_the_greedy_on_the_graph(seed: int) -> None:
         expected.append(int((edges & uncovered).sum(axis=1).argmax()))
         uncovered &= ~edges[expected[-1]]
     assert pick(points, 15, delta=delta, normalise=False)[: len(expected)] == expected
+
+
+def test_neighbours_are_counted_beyond_a_byte() -> None:
+    rows = np.zeros((700, 2), np.float32)
+    rows[:100] = 5
+    assert set(Balls(rows).near(rows, 1.0)[100:]) == {600}
 
 
 @pytest.mark.parametrize("m", [0, 5])

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from curette.query.candidates import Candidates, Labelled
 from curette.query.seeding import by_squared_distance, first
-from curette.query.space import blocks, features, finite, warn_of
+from curette.query.space import LARGEST, blocks, features, finite, squared_length, warn_of
 from curette.registry import register
 
 _FUSED = 1 << 14  # rows whose products stay in cache from one elementwise pass to the next
@@ -54,7 +54,7 @@ def badge(
     if with_labelled and len(labelled):
         other = residuals(labelled.columns["probabilities"])
         embedding = np.asarray(labelled.embedding)
-        sound = np.isfinite(embedding).all(axis=1) & np.isfinite(other).all(axis=1)
+        sound = finite(embedding) & finite(other)
         if sound.any():
             nearest, begin = space.nearest(other[sound], embedding[sound]), -1
     return by_squared_distance(space, nearest, budget, rng, begin=begin)
@@ -91,7 +91,7 @@ def badge_dense(
     nearest = np.full(len(gradient), np.inf, np.float32)
     if with_labelled and len(labelled):
         known = np.asarray(labelled.columns["gradient"])
-        known = known[np.isfinite(known).all(axis=1)]
+        known = known[finite(known)]
         if len(known):
             nearest, begin = space.nearest(np.ones((len(known), 1), np.float32), known), -1
     return by_squared_distance(space, nearest, budget, rng, begin=begin)
@@ -110,15 +110,16 @@ class _Outer:
     def __init__(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> None:
         self.columns, self.right = np.ascontiguousarray(left.T), right
         with np.errstate(invalid="ignore", over="ignore"):
-            self.length = np.einsum("ij,ij->i", right, right) * np.einsum("ij,ij->i", left, left)
-            self.good = finite(right) & (self.length < 1e36)
+            self.length = squared_length(right) * squared_length(left)
+            self.good = self.length < LARGEST
         self.length[~self.good] = np.nan
         self._room = np.empty(len(right), np.float32)
 
     def to(self, position: int) -> NDArray[np.float32]:
         """Squared distances [N] to one of the products, in an array that the next call overwrites."""
-        room = np.matmul(self.right, -2 * self.right[position], out=self._room)
         along = self.columns[:, position].copy()
+        with np.errstate(invalid="ignore", over="ignore"):  # in broken rows
+            room = np.matmul(self.right, -2 * self.right[position], out=self._room)
         for block in blocks(len(room), 1, _FUSED):
             part = room[block]
             part *= along @ self.columns[:, block]
@@ -130,7 +131,7 @@ class _Outer:
     def nearest(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
         """Squared distance [N] to the nearest of M other products."""
         found = np.empty(len(self.right), np.float32)
-        length = np.einsum("ij,ij->i", right, right) * np.einsum("ij,ij->i", left, left)
+        length = squared_length(right) * squared_length(left)
         with np.errstate(invalid="ignore", over="ignore"):
             for block in blocks(len(found), len(right) + right.shape[1]):
                 product = self.right[block] @ (-2 * right.T)

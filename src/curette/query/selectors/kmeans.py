@@ -34,7 +34,7 @@ def kmeans(
     """k-means with as many clusters as picks; of each cluster the region nearest to its centre, large clusters first.
 
     Euclidean distance between embeddings, by default each feature scaled to unit variance over pool and labelled set.
-    Up to 4 million regions × picks the best of `restarts` runs of Lloyd's algorithm, beyond that mini-batches. Clusters
+    Up to a million regions × picks the best of `restarts` runs of Lloyd's algorithm, beyond that mini-batches. Clusters
     without a member are made up for by the regions farthest from all that is labelled or picked.
 
     The papers cluster the pool alone, so that successive cycles visit the same places again (``with_labelled=false``, and

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from curette.errors import SettingError
 from curette.query.candidates import Candidates, Labelled
 from curette.query.selectors.ranking import highest
-from curette.query.space import blocks, features, finite, unit, warn_of
+from curette.query.space import blocks, features, finite, squared_length, unit, warn_of
 from curette.registry import register
 
 _AT_ONCE = 16  # candidates whose gain is brought up to date in one reading of the pool
@@ -61,14 +61,25 @@ def max_cover(
 
 
 class Cover:
-    """How well each point of the pool is covered: its largest cosine similarity to what is chosen, at least 0."""
+    """How well each point of the pool is covered: its largest cosine similarity to what is chosen, at least 0.
+
+    Points keep their lengths l: a gain Σ max(cos - covered, 0) is Σ max(x·r - l covered, 0) / l.
+    """
 
     def __init__(
         self, points: NDArray[np.float32], good: NDArray[np.bool_], seen: NDArray[np.float32]
     ) -> None:
         self.points, self.good = points, good
-        self.covered = np.zeros(len(points), np.float32)
+        length = np.sqrt(squared_length(points))
+        self.weight = np.zeros(len(points), np.float32)
+        np.divide(1, length, out=self.weight, where=good & (length > 0))
+        self.reached = np.zeros(len(points), np.float32)  # length × how well it is covered
         self._raise(unit(seen))
+
+    @property
+    def covered(self) -> NDArray[np.float32]:
+        """The largest similarity [N]."""
+        return self.reached * self.weight
 
     def greedy(self, rows: NDArray[np.float32], budget: int) -> NDArray[np.int64]:
         """Positions in pick order of those rows [K, d], of length 1, that add most; the first one wins ties."""
@@ -90,23 +101,20 @@ class Cover:
         """How much the sum over the pool would rise by each of the rows [K]."""
         total = np.zeros(len(rows))
         for block in blocks(len(self.points), len(rows) + self.points.shape[1]):
-            similar = self._similar(block, rows)
-            similar -= self.covered[block, None]
-            np.maximum(similar, 0, out=similar)
-            total += similar.sum(axis=0, dtype=np.float64)
+            more = self._products(block, rows)
+            more -= self.reached[block, None]
+            np.maximum(more, 0, out=more)
+            total += self.weight[block] @ more
         return total
 
     def _raise(self, rows: NDArray[np.float32]) -> None:
         if not len(rows):
             return
         for block in blocks(len(self.points), len(rows) + self.points.shape[1]):
-            best = self._similar(block, rows).max(axis=1)
-            np.maximum(self.covered[block], best, out=self.covered[block])
+            best = self._products(block, rows).max(axis=1)
+            np.maximum(self.reached[block], best, out=self.reached[block])
 
-    def _similar(self, block: slice, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosine similarities of a block to the rows; 0 for broken points."""
-        here = self.points[block]
-        sound = self.good[block]
-        if not sound.all():
-            here = np.where(sound[:, None], here, 0)
-        return unit(here) @ rows.T
+    def _products(self, block: slice, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Inner products of a block with the rows; 0 for broken points."""
+        here, sound = self.points[block], self.good[block]
+        return (here if sound.all() else np.where(sound[:, None], here, 0)) @ rows.T

@@ -12,7 +12,7 @@ from curette.query.candidates import Candidates, Labelled
 from curette.query.clustering import Given, cluster
 from curette.query.farthest import farthest_first
 from curette.query.selectors.typiclust import Together
-from curette.query.space import Space, blocks, closest, features, nearest, warn_of
+from curette.query.space import CELLS, Space, blocks, closest, features, nearest, warn_of
 from curette.registry import register
 
 _TRIED = 2000  # points on which a radius is tried out
@@ -102,20 +102,39 @@ def cover(
     At most `budget` picks; fewer where everything is covered before. The first row wins ties.
     """
     n = len(rows)
+    balls = Balls(rows)
     covered = known < radius
-    degree = _near(rows, rows[~covered], radius)
+    degree = balls.near(rows[~covered], radius)
     picks: list[int] = []
     while len(picks) < min(budget, n):
         pick = int(degree.argmax())
         if degree[pick] <= 0:
             break
         picks.append(pick)
-        new = ~covered & _within(rows, rows[pick : pick + 1], radius)[:, 0]
+        new = ~covered & (balls.near(rows[pick : pick + 1], radius) > 0)
         new[pick] = not covered[pick]
         covered |= new
-        degree -= _near(rows, rows[new], radius)
+        degree -= balls.near(rows[new], radius)
         degree[pick] = -n
     return np.array(picks, np.int64), float(covered.mean())
+
+
+class Balls:
+    """A graph on rows [n, d] whose edges are looked up rather than stored."""
+
+    def __init__(self, rows: NDArray[np.float32]) -> None:
+        self.rows, self.length = rows, np.einsum("ij,ij->i", rows, rows)
+
+    def near(self, others: NDArray[np.float32], radius: float) -> NDArray[np.int64]:
+        """How many of the others have a squared distance below the radius to each row [n]."""
+        count = np.zeros(len(self.rows), np.int64)
+        limit = np.float32(radius) - self.length
+        for block in blocks(len(others), max(len(self.rows), CELLS // 255)):  # so that a byte can count them
+            part = others[block]
+            product = (-2 * part) @ self.rows.T
+            product += np.einsum("ij,ij->i", part, part)[:, None]
+            count += (product < limit).view(np.uint8).sum(axis=0, dtype=np.uint8)
+        return count
 
 
 def covering_radius(
@@ -148,21 +167,6 @@ def pure_radius(rows: NDArray[np.float32], purity: float, classes: int, rng: np.
 def _smallest(rows: NDArray[np.float32]) -> float:
     """The squared distance below which rows are equal but for rounding."""
     return 1e-6 * float(np.einsum("ij,ij->i", rows, rows).max()) + 1e-30
-
-
-def _near(rows: NDArray[np.float32], others: NDArray[np.float32], radius: float) -> NDArray[np.int64]:
-    """How many of the others lie within the radius of each row [n]."""
-    count = np.zeros(len(rows), np.int64)
-    for block in blocks(len(others), len(rows) + rows.shape[1]):
-        count += np.count_nonzero(_within(rows, others[block], radius), axis=1)
-    return count
-
-
-def _within(rows: NDArray[np.float32], others: NDArray[np.float32], radius: float) -> NDArray[np.bool_]:
-    """Whether rows [n] and others [m] are closer than the radius, [n, m]."""
-    product = rows @ (-2 * others.T)
-    product += np.einsum("ij,ij->i", others, others)
-    return np.asarray(product < (radius - np.einsum("ij,ij->i", rows, rows))[:, None])
 
 
 def _check(delta: float, coverage: float, purity: float, classes: int, sample: int) -> None:
