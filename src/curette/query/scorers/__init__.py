@@ -1,6 +1,7 @@
 """Scorers, one file a family. Importing this package registers them."""
 
 from curette.query.scorers import (
+    adversarial,
     certainty,
     disagreement,
     graph,
@@ -12,6 +13,7 @@ from curette.query.scorers import (
 )
 
 __all__ = [
+    "adversarial",
     "certainty",
     "disagreement",
     "graph",
