@@ -66,7 +66,7 @@ def windows(
     Windows of `size` pixels along each axis of space start every `stride` pixels, the last ones moved back to the border;
     images shorter than a window are padded with zeros on both sides. Whatever the passes do to an image (mirror, turn,
     drop) they do to each window by itself. Where windows overlap, their logits are averaged, with more weight on what
-    lies in the middle of a window (``gaussian``, standard deviation an eighth of its size) or not (``constant``). Class
+    lies in the middle of a window (`blend` ``gaussian``, standard deviation an eighth of its size) or not (``constant``). Class
     logits are averaged over windows. Raises `SettingError` for impossible windows.
 
     The code released with PCDAL (96 voxels, every 64) scores each window by itself and averages the windows' scores, so

@@ -40,7 +40,7 @@ def vaal(
 ) -> NDArray[np.float32]:
     """Minus the logit with which a discriminator takes a region for a labelled one; blind to the task.
 
-    A β-variational autoencoder is trained on thumbnails of pool and labelled set, against a discriminator that tells the
+    A β-variational autoencoder with codes of `latent` numbers is trained on thumbnails of pool and labelled set, against a discriminator that tells the
     codes of the two apart: per iteration two steps of the autoencoder, on squared error + `beta` · KL + `adversary` ·
     fooling, and one of the discriminator. `epochs` rounds of the pool in batches of `batch`, but at most `steps`
     iterations, on the CPU. With nothing labelled there is nothing to tell apart: the scores are chance, with a warning.
