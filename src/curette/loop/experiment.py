@@ -4,6 +4,10 @@ Cycle c is four steps: *query* (the picks: for c = 0 by chance or by the study's
 seed; else with the model of cycle c - 1), *answer* (the oracle labels them), *train*, *measure*. After the last cycle
 comes *finish*. Which step is next follows from the ledger alone, and a step's outcome from the study, the seed and the
 ledger; so a run that is killed anywhere goes on where it was and ends the same.
+
+A strategy may pick parts of units. The pool is still swept unit by unit, those labelled as a whole excepted; what is
+labelled of a unit is put together for training, and unknown elsewhere. The first cycle picks whole units unless the study's
+start says otherwise.
 """
 
 from __future__ import annotations

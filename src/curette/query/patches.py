@@ -92,6 +92,12 @@ def patch(
     if the network gives no map); columns are those of its unit. nnActive averages a finer level instead, and joins the
     members of an ensemble.
 
+    Without passes, ``none > none > patch(32, 32) > random``, patches are drawn: units take turns in shuffled order, every
+    legal start in a unit has the same probability, padding is left out, and a unit without any place drops out (`stride`,
+    `per_unit` and `beta` do not count). As many as the budget are drawn for a selector that takes any with the same
+    probability, twenty times as many for one that chooses. The released code never reaches the last start of an axis and
+    can go on for ever once no unit has a place; curette does neither.
+
     nnActive's defaults are those here, except `known` (0.4 there; it makes a difference only where `overlap` is above
     0) and the stride (8 for large volumes there). Raises `SettingError` for impossible options, another number of
     dimensions than the units', and in classification.
