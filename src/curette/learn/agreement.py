@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from curette.learn.blocks import blocks, flat
+
 _BLOCK = 1 << 20  # bytes looked at in one go
 
 
@@ -60,10 +62,13 @@ class Agreement:
 def label_of(logits: Tensor) -> Tensor:
     """The class of the largest logit, the first of equals, [B, C, *S] → [B, *S]; one comparison a class."""
     kind = torch.uint8 if logits.shape[1] <= 256 else torch.int32
-    best, label = logits[:, 0], torch.zeros_like(logits[:, 0], dtype=kind)
-    for cls in range(1, logits.shape[1]):
-        label.masked_fill_(logits[:, cls] > best, cls)
-        best = torch.maximum(best, logits[:, cls])
+    label = torch.zeros((len(logits), *logits.shape[2:]), dtype=kind, device=logits.device)
+    for at in blocks(logits):
+        part, found = logits[at or ...], label[flat(at) or ...]
+        best = part[:, 0]
+        for cls in range(1, logits.shape[1]):
+            found.masked_fill_(part[:, cls] > best, cls)
+            best = torch.maximum(best, part[:, cls])
     return label
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,19 +10,15 @@ from torch import Tensor
 
 from curette.errors import SettingError
 from curette.learn.agreement import Agreement
+from curette.learn.blocks import At, blocks, flat
 from curette.learn.columns import Pass, wanted
 from curette.learn.prediction import Prediction
 from curette.region import Region
 from curette.registry import Bound
 
-_CELLS = (
-    1 << 22
-)  # numbers of a pass that are worked on at once: temporaries stay small, whatever the images' size
 _AGAIN = frozenset({"deviation", "soft_dice"})  # fields that compare passes with their mean
 _DENSE = frozenset({"mean", "member_entropy", "second_moment", "votes", "logits", "deviation"})
 _EMPTY = 1e-30  # a class as improbable as this over a whole region is not there
-
-_At = tuple[slice, ...]  # which block of a pass [B, C, *S]; () for all of it
 
 
 class Sums:
@@ -62,8 +58,8 @@ class Sums:
         if seen is not None:
             missed = (~seen).float()
             self.missed = missed if self.missed is None else self.missed.add_(missed)
-        for at in _blocks(logits):
-            p = self._dense(logits[at or ...].float(), None if seen is None else seen[_flat(at) or ...], at)
+        for at in blocks(logits):
+            p = self._dense(logits[at or ...].float(), None if seen is None else seen[flat(at) or ...], at)
         if "pair_dice" in self.needs:
             if self.agreement is None:
                 self.agreement = Agreement(logits.shape[1], self.valid)
@@ -77,13 +73,13 @@ class Sums:
         self._settle()
         mean, valid = self.totals["mean"], self._valid()
         dice = _SoftDice(logits)
-        for at in _blocks(logits):
+        for at in blocks(logits):
             p, q = logits[at or ...].float().softmax(1), mean[at or ...]
             if "deviation" in self.needs:
                 apart = (p - q).abs()
-                self._sum("deviation", apart if seen is None else apart * seen[_flat(at) or ...][:, None], at)
+                self._sum("deviation", apart if seen is None else apart * seen[flat(at) or ...][:, None], at)
             if "soft_dice" in self.needs:
-                dice.add(p, q, None if valid is None else valid[_flat(at) or ...])
+                dice.add(p, q, None if valid is None else valid[flat(at) or ...])
         if "soft_dice" in self.needs:
             self._sum("soft_dice", dice.value())
 
@@ -128,12 +124,12 @@ class Sums:
             **self.totals,
         )
 
-    def _dense(self, logits: Tensor, seen: Tensor | None, at: _At) -> Tensor:
+    def _dense(self, logits: Tensor, seen: Tensor | None, at: At) -> Tensor:
         """Add a block of a pass to the dense fields, and return its probabilities."""
         if "member_entropy" in self.needs:
             logs = logits.log_softmax(1)  # logs of probabilities would lose what underflows to 0
             p = logs.exp()
-            self._sum("member_entropy", _masked(-(logs.mul_(p)).sum(1), seen), _flat(at))
+            self._sum("member_entropy", _masked(-(logs.mul_(p)).sum(1), seen), flat(at))
         else:
             p = logits.softmax(1)
         weight = None if seen is None else seen[:, None]
@@ -158,7 +154,7 @@ class Sums:
             elif combine == "stack" or name not in self.stacks:
                 self.stacks.setdefault(name, []).append(column.function(shown).clone())
 
-    def _sum(self, name: str, term: Tensor, at: _At = ()) -> None:
+    def _sum(self, name: str, term: Tensor, at: At = ()) -> None:
         if not at:
             if name in self.totals:
                 self.totals[name].add_(term)
@@ -237,17 +233,6 @@ def one_vote(logits: Tensor) -> Tensor:
     return votes
 
 
-def _blocks(logits: Tensor) -> Iterator[_At]:
-    """Slabs along the first axis of space, as indices; one empty index if the whole is small."""
-    if logits.numel() <= _CELLS or logits.ndim == 2:
-        yield ()
-        return
-    length = logits.shape[2]
-    step = max(1, _CELLS * length // logits.numel())
-    for start in range(0, length, step):
-        yield slice(None), slice(None), slice(start, start + step)
-
-
 def _cut(what: str) -> SettingError:
     return SettingError(
         f"{what} needed of whole images, and the passes 'windows' cut them up. Use them without 'windows'."
@@ -257,11 +242,6 @@ def _cut(what: str) -> SettingError:
 def _space(term: Tensor) -> tuple[int, ...]:
     """The axes of space."""
     return tuple(range(2, term.ndim))
-
-
-def _flat(at: _At) -> _At:
-    """The same slab of a map without classes."""
-    return at[1:]
 
 
 def _masked(term: Tensor, seen: Tensor | None) -> Tensor:

@@ -28,7 +28,6 @@ def _needs(error: str, **_: str) -> Iterable[str]:
 @register(
     "scorer",
     "variance",
-    needs={"second_moment"},
     also=_needs,
     min_passes=2,
     examples=(
