@@ -682,4 +682,119 @@ PRESETS |= {
         fails="Begins with outliers and damaged scans.",
         cost=_ENCODER,
     ),
+    # Joint information, proper scores, feature mixing, pseudo-labels.
+    "batch_bald": Preset(
+        "consistent_dropout(20) > none > unit > batch_bald",
+        "Small batches: what the whole batch says about the model, so that no two picks say the same.",
+        "Kirsch et al. 2019",
+        family="hybrid",
+        fails="Information ends at ln T: with few passes or batches above about ten, the later picks are arbitrary. Slices "
+        "are judged by their class shares alone, mostly background.",
+        cost="joint entropy of a shortlist at every pick",
+        notes=(
+            "baal stops once gains fall below 0.1 and returns fewer picks; curette fills the budget.",
+            "Passes share their dropout masks over all regions, as in the paper's code. With fresh masks an image, "
+            "'dropout(20) > none > batch_bald', joint entropies mean little.",
+            "The published packages refuse segmentation; here a region is the class of a pixel drawn at random from it.",
+        ),
+    ),
+    "core_mse": Preset(
+        "ensemble(5) > none > unit > core_mse",
+        "What is expected to lower the squared error over the whole pool, in different places.",
+        "Tan et al. 2021",
+        family="hybrid",
+        fails="Two networks are too few to be believed in degrees. Slices are judged by their class shares alone.",
+        notes=(
+            "The release's scores are T times these plus a constant, which curette leaves out of the vectors it clusters too.",
+            "'ensemble(5) > core_mse > unit > top' ranks by the score alone; 'consistent_dropout(20)' spares the networks.",
+        ),
+    ),
+    "core_log": Preset(
+        "ensemble(5) > none > unit > core_log",
+        "As core_mse, by the log score.",
+        "Tan et al. 2021",
+        family="hybrid",
+        fails="As core_mse; small probabilities weigh heavily.",
+        notes=(
+            "The theory leads to KL(new ‖ old), the released code computes KL(old ‖ new); curette does the latter, "
+            "`core_log(forward=true)` the former.",
+        ),
+    ),
+    "alfa_mix": Preset(
+        "single > none > unit > alfa_mix",
+        "Regions whose prediction flips when their features move a little towards a class, spread over the pool. One pass.",
+        "Parvaneh et al. 2022",
+        family="hybrid",
+        fails="Early on everything flips and it is k-means; late nothing does and it is chance. Segmentation keeps 64 pixels "
+        "of features a region.",
+        notes=(
+            "The paper's closed form moves features by at most 0.2, the release's command line starts at 0.03125 and optimises "
+            "the mixture; curette has the closed form, `alfa_mix(0.03125)` starts lower.",
+            "The release fails where nothing flips, and fills up with replacement; curette fills up with other regions.",
+        ),
+    ),
+    "ceal": Preset(
+        "single > entropy > unit > top",
+        "The query part of CEAL: the least sure. What it adds, training on what the model is sure of, is not part of it yet.",
+        "Wang et al. 2017",
+        family="one pass",
+        fails="As entropy. Compared with strategies that train on labels only, pseudo-labels would mix two questions.",
+        notes=(
+            "`curette.query.ceal` has the threshold that falls linearly, 0.05 - 0.0033 t and 0 at the least, and the choice of "
+            "pseudo-labels; no learner trains on them yet.",
+            "DeepAL+ subtracts the decay times t from what is left each time, so that its threshold is negative from t = 17; "
+            "PAAL keeps 5e-5, of the entropy of the class shares of an image.",
+        ),
+    ),
+    # Networks trained at query time.
+    "vaal": Preset(
+        "single > vaal > unit > top",
+        "Images that do not look like labelled ones, whatever the task.",
+        "Sinha et al. 2019",
+        family="trained at query time",
+        fails="Blind to the task. The two networks must be kept in balance; equally tuned chance has been found as good.",
+        cost="trains an autoencoder and a discriminator at every query",
+        notes=(
+            "The release sums the divergence of the codes where it averages the squared error, and so does curette; "
+            "`vaal(kl_reduction=mean)` averages.",
+            "DeepAL+ shows its discriminator the label 1 for both sets and queries what looks most labelled.",
+            "The release trains for 100 epochs with 128 channels, curette for at most 200 steps with 16: `vaal(epochs=100, "
+            "steps=100000, width=128, batch=128)`.",
+        ),
+    ),
+    "task_aware_vaal": Preset(
+        "single > task_aware_vaal > unit > top",
+        "As vaal, told which regions the task's model is likely to get wrong.",
+        "Kim et al. 2021",
+        family="trained at query time",
+        fails="As vaal. With few labelled regions the ranks are guesses.",
+        cost="trains an autoencoder, a discriminator and a ranker at every query",
+        notes=(
+            "The paper's ranks come from a head trained with the task's network; curette trains a ranker on embeddings at "
+            "query time, from the losses of labelled regions as far as their class shares show them, so that the model "
+            "stays the same as in other strategies.",
+        ),
+    ),
+    "core_gcn": Preset(
+        "single > none > unit > core_gcn",
+        "Core-set on features that tell labelled from unlabelled neighbourhoods apart.",
+        "Caramalau et al. 2021",
+        family="trained at query time",
+        fails="A fully connected graph smooths features until they are alike; users could not repeat the published gains.",
+        cost="trains a graph network at every query",
+        notes=(
+            "The release looks at 10,000 random regions only, and so does this; `core_gcn(nodes=0)` looks at all. In the "
+            "release of task-aware VAAL, core_gcn is k-center on raw features, which is `core_set`.",
+            "Cosines of features that may be negative are replaced by (1 + cos)/2, as their sums may vanish.",
+        ),
+    ),
+    "uncertain_gcn": Preset(
+        "single > uncertain_gcn > unit > top",
+        "Regions that a graph of features almost takes for labelled ones.",
+        "Caramalau et al. 2021",
+        family="trained at query time",
+        fails="As core_gcn. Sensitive to the weight of the unlabelled part of its loss.",
+        cost="trains a graph network at every query",
+        notes=("The release scores 10,000 random regions; curette trains on as many and scores all.",),
+    ),
 }
