@@ -46,6 +46,6 @@ def check_start(start: Strategy | None, task: Task, unit: str, initial: int) -> 
         )
     try:
         check(start, task, unit, initial)
-        rehearse(start, task, cold=True)
+        rehearse(start, task.model_copy(update={"dims": 2}) if unit == "slice" else task, cold=True)
     except SettingError as problem:
         raise SettingError(f"{SETTING}: {problem}") from None

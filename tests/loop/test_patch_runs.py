@@ -17,6 +17,7 @@ from curette.loop.experiment import Experiment, advance_together
 from curette.loop.ledger import Ledger
 from curette.loop.merge import whole_units
 from curette.loop.shared import Setup, of_whole_units
+from curette.query.start import check_start
 from curette.query.strategy import check, parse_strategy
 from curette.region import Region
 from fakes import CLASSIFICATION, SEGMENTATION, VOLUMES, FakeImages, FakeLearner
@@ -210,6 +211,13 @@ def test_the_first_set_may_be_patches_too(tmp_path: Path) -> None:
     assert len(set(regions)) == 40
     units = [r.unit for r in regions]
     assert {units.count(u) for u in setup.pool} == {1, 2}  # round by round over 32 slices
+
+
+def test_the_start_is_checked_against_the_dimensions_of_units_not_of_volumes() -> None:
+    start = parse_strategy("none > none > patch(4, 4) > random")
+    check_start(start, VOLUMES, "slice", 5)
+    with pytest.raises(SettingError, match=r"query\.start: .* the units have 3"):
+        check_start(start, VOLUMES, "image", 5)
 
 
 def test_a_setup_without_the_shape_of_units_is_refused(tmp_path: Path) -> None:
