@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from curette import registry
 from curette.errors import SettingError
+from curette.learn.fuse import fused
+from curette.learn.layout import layout
 from curette.learn.prediction import NEEDS
+from curette.learn.stacked import stacked
 from curette.learn.sums import Sums, one_vote
 from curette.learn.torch_learner import TorchModel
 from curette.registry import bind, register
@@ -142,6 +145,38 @@ def test_a_sweep_repeats_with_its_seed_and_depends_on_it(trained: tuple[Pictures
 
     assert torch.equal(means(1), means(1))
     assert not torch.equal(means(1), means(2))
+
+
+@pytest.mark.parametrize("text", ["dropout", "flips"])
+def test_distances_from_the_mean_are_those_of_the_same_passes(
+    trained: tuple[Pictures, TorchModel], text: str
+) -> None:
+    """The second round sees what the first saw, random passes included, and leaves the embeddings alone."""
+    pictures, model = trained
+    asked, needs = learner(pictures, batch=12), frozenset({"deviation", "soft_dice", "embedding"})
+    passes = bind("passes", text, 3)
+    found = next(asked.predict(model, pictures.regions, passes, needs, seed=4))
+    once = next(asked.predict(model, pictures.regions, passes, frozenset({"embedding"}), seed=4))
+    torch.testing.assert_close(found.embedding, once.embedding)
+    networks = [fused(network) for network in model.networks]
+    x = layout(torch.from_numpy(pictures.batch(pictures.regions)[0]))
+    with torch.inference_mode():
+        logits = list(passes(networks, x, torch.Generator().manual_seed(4)))
+    p = torch.stack(logits).softmax(2)
+    torch.testing.assert_close(found.deviation, (p - p.mean(0)).abs().mean(0), atol=1e-5, rtol=1e-3)
+    expected = stacked(pictures.regions, p.movedim(0, 1)).soft_dice
+    torch.testing.assert_close(found.soft_dice, expected, atol=1e-5, rtol=1e-3)
+    assert found.deviation.max() > 1e-3
+
+
+def test_what_a_view_cannot_see_is_not_valid(trained: tuple[Pictures, TorchModel]) -> None:
+    pictures, model = trained
+    passes = bind("passes", "augment", 4, rotate=45)
+    for found in learner(pictures, batch=5).predict(model, pictures.regions, passes, NEEDS, seed=0):
+        assert found.valid is not None
+        assert found.valid[:, 8:12, 10:14].all()
+        assert not found.valid[:, 0, 0].all()
+        torch.testing.assert_close(found.mean.sum(1), torch.ones_like(found.mean[:, 0]))
 
 
 def test_an_unknown_need_is_refused(trained: tuple[Pictures, TorchModel]) -> None:

@@ -49,6 +49,7 @@ def _check(passes: Bound, size: int, stride: int, blend: str) -> None:
     check=_check,
     members="passes",
     passes="passes",
+    examples=("windows(flips, size=4, stride=3)", "windows(augment(2), size=5, stride=5, blend=constant)"),
     paper="PCDAL 2023, inference on volumes",
 )
 def windows(
