@@ -277,7 +277,9 @@ def example(kind: str, name: str) -> str:
 def save(pixels: NDArray[np.uint8], path: Path, colours: int) -> Path:
     """Write a PNG with as many colours as `LIMIT` leaves room for."""
     while colours > 8:
-        Image.fromarray(pixels).quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        # By coverage, as few pixels of a map are bright, and these matter.
+        few = Image.fromarray(pixels).quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(path, optimize=True)
         if path.stat().st_size <= LIMIT:
             break
         colours = colours * 2 // 3

@@ -293,7 +293,7 @@ def test_strategies_are_readable_in_any_window(width: int, monkeypatch: pytest.M
     for name, preset in PRESETS.items():
         assert any(re.match(rf"(= )?{name}\b", line) for line in lines), name
         assert preset.when.split()[0] in result.stdout
-    assert any(re.match(r"dropout\(n=10\) ", line) for line in lines)
+    assert any(re.match(r"dropout\(n=10\)( |$)", line) for line in lines)
 
 
 def test_one_strategy_is_told_in_full() -> None:

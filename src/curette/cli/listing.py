@@ -67,9 +67,15 @@ def print_parts(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
 
 
 def print_wrapped(rows: Sequence[Sequence[str]], widths: Sequence[int], emphasis: int | None = None) -> None:
-    """Print rows whose cells wrap to `widths`; a cell's own line breaks stay. Column `emphasis` is bold."""
+    """Print rows whose cells wrap to `widths`; a cell's own line breaks stay. Column `emphasis` is bold.
+
+    A first cell with a word too long for its column stands above the others.
+    """
     for row in rows:
         cells = [_wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+        if max(map(len, cells[0])) > widths[0]:
+            print("\n".join(_bold(line) if emphasis == 0 else line for line in cells[0]))
+            cells[0] = [""]
         for i in range(max(map(len, cells))):
             line = [
                 (cell[i] if i < len(cell) else "").ljust(w) for cell, w in zip(cells, widths, strict=True)
@@ -103,7 +109,7 @@ def _wrap(text: str, width: int) -> list[str]:
 
 def _lines(text: str, width: int) -> Iterator[str]:
     for line in text.split("\n"):
-        yield from textwrap.wrap(line, width, subsequent_indent="  " if line.startswith("= ") else "") or [""]
+        yield from textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _width() -> int:
