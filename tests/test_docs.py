@@ -118,6 +118,13 @@ def strategypages(generate: ModuleType) -> ModuleType:
 REDUCTIONS = {"fgw", "topq"}
 
 
+def test_pictures_are_small_and_belong_to_a_part() -> None:
+    for folder, kind in (("maps", "scorer"), ("picks", "selector")):
+        found = list((DOCS / "img" / folder).iterdir())
+        assert {path.stem for path in found} <= set(registry.components(kind))
+        assert max(path.stat().st_size for path in found) <= 20_000
+
+
 @pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "choosing.md"], ids=_name)
 def test_strategies_that_are_advised_exist(page: Path) -> None:
     known = {name for kind in PARTS for name in registry.components(kind)} | REDUCTIONS
