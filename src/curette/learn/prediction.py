@@ -26,6 +26,9 @@ NEEDS = frozenset(
 )
 """Fields of `Prediction` a component may need. Besides these it may need any component of kind ``column``."""
 
+TWICE = frozenset({"deviation", "soft_dice"})
+"""Fields that compare each pass with the mean of all: the passes are run a second time for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -50,8 +53,7 @@ class Prediction:
     extra           outputs of companions, by name
 
     Only `mean` is always there; the other fields are None unless a component of the study said it needs them. Dense
-    fields are averaged, pixel by pixel, over the passes that could see the pixel. `deviation` and `soft_dice` compare
-    each pass with the mean of all, so the passes are run a second time for them.
+    fields are averaged, pixel by pixel, over the passes that could see the pixel.
     """
 
     regions: Sequence[Region]

@@ -12,11 +12,10 @@ from curette.errors import SettingError
 from curette.learn.agreement import Agreement
 from curette.learn.blocks import At, blocks, flat
 from curette.learn.columns import Pass, wanted
-from curette.learn.prediction import Prediction
+from curette.learn.prediction import TWICE, Prediction
 from curette.region import Region
 from curette.registry import Bound
 
-_AGAIN = frozenset({"deviation", "soft_dice"})  # fields that compare passes with their mean
 _DENSE = frozenset({"mean", "member_entropy", "second_moment", "votes", "logits", "deviation"})
 _EMPTY = 1e-30  # a class as improbable as this over a whole region is not there
 
@@ -32,7 +31,7 @@ class Sums:
         self.needs, self.images, self.valid = needs, images, valid
         self.columns = wanted(needs)
         self.heads = any(column.info.get("head") for column in self.columns.values())
-        self.twice = bool(needs & _AGAIN)
+        self.twice = bool(needs & TWICE)
         self.count = 0
         self.totals: dict[str, Any] = {}
         self.stacks: dict[str, list[Tensor]] = {}
@@ -107,7 +106,7 @@ class Sums:
                 "active dropout. Set the network's option 'dropout' above 0 (train.options), or use other passes."
             )
         self._settle()
-        for name in _AGAIN & self.totals.keys():
+        for name in TWICE & self.totals.keys():
             self._divide(name)
         columns = {n: self.totals.pop(f"column {n}") for n in self.columns if n not in self.stacks}
         for name, parts in self.stacks.items():
