@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from curette.errors import unknown
 from curette.query.space import Distances
 
-STARTS = ("centre", "largest", "random")
+STARTS = ("centre", "largest", "uniform")
 _BLOCK = 1 << 13
 
 
@@ -23,7 +23,7 @@ def first(space: Distances, start: str, rng: np.random.Generator) -> int:
     good = np.flatnonzero(space.good)
     if not len(good):
         return 0
-    if start == "random":
+    if start == "uniform":
         return int(rng.choice(good))
     length = space.length[good]
     if start == "largest" and not length.max() > 0:

@@ -97,7 +97,7 @@ def test_watching_a_few_points_gives_the_same_as_watching_all(
 
 def test_where_it_starts_when_nothing_is_labelled() -> None:
     square = Z[:5]
-    assert {pick(square, 1, start="random", rng=RNG(s))[0] for s in range(40)} == {0, 1, 2, 3, 4}
+    assert {pick(square, 1, start="uniform", rng=RNG(s))[0] for s in range(40)} == {0, 1, 2, 3, 4}
     middle = np.linalg.norm(square - square.mean(axis=0), axis=1)
     assert pick(square, 1, standardise=False) == [middle.argmin()]
     assert pick(square, 1, standardise=False, start="largest") == [middle.argmax()]

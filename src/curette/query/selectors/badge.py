@@ -17,7 +17,7 @@ _FUSED = 1 << 14  # rows whose products stay in cache from one elementwise pass 
     "selector",
     "badge",
     needs={"probabilities", "embedding"},
-    examples=('badge("random", with_labelled=true)',),
+    examples=('badge("uniform", with_labelled=true)',),
     paper="Ash et al. 2020, Deep batch active learning by diverse, uncertain gradient lower bounds",
 )
 def badge(
@@ -32,7 +32,7 @@ def badge(
     """Regions drawn by squared distance between the gradients that their most likely class would cause in the last layer.
 
     The gradient of the cross-entropy by the last layer's weights is (p - one-hot arg max) ⊗ embedding, with C·d entries:
-    long where the model is unsure. The first pick is the longest (``start="largest"``), or drawn (``"random"``); each
+    long where the model is unsure. The first pick is the longest (``start="largest"``), or drawn (``"uniform"``); each
     further one has a probability proportional to its squared distance to all picked before. ``with_labelled=true``
     counts the labelled set as picked before.
 
@@ -64,7 +64,7 @@ def badge(
     "selector",
     "badge_dense",
     needs={"gradient"},
-    examples=('badge_dense("random", with_labelled=true)',),
+    examples=('badge_dense("uniform", with_labelled=true)',),
     paper="Ash et al. 2020 (BADGE); for dense predictions sketched in nnActive 2025",
 )
 def badge_dense(

@@ -38,7 +38,7 @@ def k_center(
 
     Euclidean distance between embeddings, by default each feature scaled to unit variance over pool and labelled set.
     Begins from the labelled set; if there is none, with the region nearest the mean (``start="centre"``), farthest from
-    it (``"largest"``) or by chance (``"random"``). Its radius is at most twice the smallest possible.
+    it (``"largest"``) or by chance (``"uniform"``). Its radius is at most twice the smallest possible.
 
     The robust form passes over the regions that are farther still at each pick, as odd scans otherwise win: `outliers`
     of them, or the share `rho` of the pool and at least one if `rho` is above 0. `pca` compares only that many leading

@@ -67,7 +67,7 @@ def k_means_pp(
     rng: np.random.Generator,
     labelled: Labelled,
     *,
-    start: str = "random",
+    start: str = "uniform",
     with_labelled: bool = True,
     standardise: bool = True,
 ) -> NDArray[np.int64]:
