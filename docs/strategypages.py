@@ -221,7 +221,7 @@ def _picture(kind: str, name: str, up: str = "../") -> Iterator[str]:
 
 
 def _facts(component: Component) -> Iterator[str]:
-    needs = sorted(component.needs)
+    needs = sorted(Bound(component).needs)  # with its default options
     if needs:
         yield f"Needs {', '.join(f'`{n}`' for n in needs)}."
     if component.info.get("min_passes", 0) > 1:

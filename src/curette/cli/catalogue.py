@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from curette.registry import Component, components
+from curette.registry import Bound, Component, components
 
 PARTS = ("passes", "scorer", "granularity", "selector")
 
@@ -72,7 +72,7 @@ def describe(component: Component) -> dict[str, Any]:
 
 def _demands(component: Component) -> dict[str, Any]:
     """What a part of a strategy asks of the others."""
-    return {"needs": sorted(component.needs), "min_passes": int(component.info.get("min_passes", 0))}
+    return {"needs": sorted(Bound(component).needs), "min_passes": int(component.info.get("min_passes", 0))}
 
 
 def form(card: Mapping[str, Any]) -> str:
