@@ -13,10 +13,12 @@ from curette import registry
 from curette.errors import SettingError
 from curette.learn.fuse import fused
 from curette.learn.layout import layout
+from curette.learn.passes import count
 from curette.learn.prediction import NEEDS
 from curette.learn.stacked import stacked
 from curette.learn.sums import Sums, one_vote
 from curette.learn.torch_learner import TorchModel
+from curette.query.strategy import parse_strategy
 from curette.registry import bind, register
 from learn.toys import BLOBS, DISCS, Pictures, learner
 
@@ -167,6 +169,18 @@ def test_distances_from_the_mean_are_those_of_the_same_passes(
     expected = stacked(pictures.regions, p.movedim(0, 1)).soft_dice
     torch.testing.assert_close(found.soft_dice, expected, atol=1e-5, rtol=1e-3)
     assert found.deviation.max() > 1e-3
+
+
+@pytest.mark.parametrize("text", ["flips(6)", "rotations(8)", "windows(augment(2), size=16, stride=12)"])
+def test_views_of_images_that_are_not_square(trained: tuple[Pictures, TorchModel], text: str) -> None:
+    pictures, model = trained
+    passes = parse_strategy(f"{text} > entropy > top").passes
+    needs = NEEDS - {"feature_map"}
+    for found in learner(pictures, batch=6).predict(model, pictures.regions, passes, needs, seed=0):
+        assert tuple(found.mean.shape) == (6, 3, 20, 24)
+        torch.testing.assert_close(found.mean.sum(1), torch.ones_like(found.mean[:, 0]))
+        assert found.embedding.shape == (6, 24)
+        assert found.passes == count(passes)
 
 
 def test_what_a_view_cannot_see_is_not_valid(trained: tuple[Pictures, TorchModel]) -> None:

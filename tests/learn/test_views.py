@@ -261,3 +261,10 @@ def test_images_without_the_axis_to_mirror() -> None:
 def test_how_many_passes_they_make() -> None:
     made = {"flips": 4, "rotations": 4, "augment": 8}
     assert {name: count(bind("passes", name)) for name in made} == made
+
+
+def test_angles_are_exact_in_mixed_precision() -> None:
+    x = torch.randn(1, 1, 9, 300, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = turned(x, torch.tensor([7.0]), "nearest")
+    assert torch.equal(found, turned(x, torch.tensor([7.0]), "nearest"))

@@ -7,8 +7,8 @@ not see every pixel yields ``(logits, seen)`` instead, with `seen` [B, *S] bool;
 Only one of them is alive at a time; `curette.learn.predict` adds them up. Given a generator in the same state, a
 component yields the same passes again. ``info`` may say ``members``, how many networks are needed (a
 number, or the name of the option that holds it), ``passes``, how many passes are made (likewise; ``n`` unless said
-otherwise), ``wants``, what the network must have, ``mirrors=True``, that left and right are swapped, ``check``, a function of
-its options that raises `SettingError` for what cannot work, and ``stochastic=True``, that two passes must differ, which is proven on
+otherwise), ``wants``, what the network must have, ``mirrors``, a function of its options that says whether left and
+right are swapped in some view, ``check``, one that raises `SettingError` for what cannot work, and ``stochastic=True``, that two passes must differ, which is proven on
 the first batch. Nothing here imports torch before a network is run.
 """
 
@@ -50,6 +50,14 @@ def count(passes: Bound) -> int | None:
     if isinstance(found, Bound):
         return count(found)
     return found if isinstance(found, int) else None
+
+
+def mirrored(passes: Bound) -> bool:
+    """Whether the network is shown mirror images, in which left and right trade places."""
+    mirrors = passes.component.info.get("mirrors")
+    if mirrors and mirrors(**passes.settings):
+        return True
+    return any(mirrored(value) for value in passes.settings.values() if isinstance(value, Bound))
 
 
 @register("passes", "none", members=0, passes=0)

@@ -35,7 +35,7 @@ def _check_flips(n: int, axes: tuple[int, ...]) -> None:
         )
 
 
-@register("passes", "flips", check=_check_flips, mirrors=True, paper="PCDAL 2023")
+@register("passes", "flips", check=_check_flips, mirrors=lambda n, axes: n > 1, paper="PCDAL 2023")
 def flips(
     networks: Sequence[Module],
     images: Tensor,
@@ -78,7 +78,7 @@ def _check_rotations(n: int) -> None:
     "passes",
     "rotations",
     check=_check_rotations,
-    mirrors=True,
+    mirrors=lambda n: n > 4,
     paper="Gaillochet, Desrosiers & Lombaert 2022, TAAL: test-time augmentation for active learning",
 )
 def rotations(
@@ -189,8 +189,11 @@ def turned(images: Tensor, angles: Tensor, interpolation: str = "bilinear") -> T
     # The sampling grid is in half widths and half heights, which differ if the image is not square.
     rows = ((cos, -sin * (height / width), zero), (sin * (width / height), cos, zero))
     theta = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1).to(flat.dtype)
-    grid = affine_grid(theta, list(flat.shape), align_corners=False)
-    moved: Tensor = grid_sample(flat, grid, mode=interpolation, padding_mode="zeros", align_corners=False)
+    with torch.autocast(
+        images.device.type, enabled=False
+    ):  # half precision cannot tell the pixels of a long side
+        grid = affine_grid(theta, list(flat.shape), align_corners=False)
+        moved: Tensor = grid_sample(flat, grid, mode=interpolation, padding_mode="zeros", align_corners=False)
     if images.ndim == 4:
         return moved
     return moved.reshape(len(images), -1, images.shape[4], height, width).movedim(2, 4)

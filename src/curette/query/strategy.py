@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from curette.errors import SettingError, nearest, unknown
+from curette.errors import CuretteWarning, SettingError, nearest, unknown
 from curette.learn.encoders import check_options, encodes
-from curette.learn.passes import count, members
+from curette.learn.passes import count, members, mirrored
 from curette.learn.prediction import NEEDS
 from curette.query import by_class, foreground, granularity, patches, scorers, selectors  # noqa: F401  (importing registers them)
 from curette.query.presets import PRESETS, Preset
@@ -95,10 +97,11 @@ def check(strategy: Strategy, task: Task, unit: str, budget: int) -> None:
     """Refuse, before any training, a strategy that cannot work in a study with this task, unit and budget.
 
     Also runs it once on a made-up pool, so that an impossible option of any part shows now. Raises `SettingError` that
-    says why and what to write instead.
+    says why and what to write instead. Warns of mirrored views where classes are named left and right.
     """
     if budget < 0:
         raise SettingError(f"The budget is {budget}, but must be 0 or more.")
+    _warn_of_sides(strategy, task)
     try:
         _check_passes(strategy)
         _check_unit(strategy, unit)
@@ -111,6 +114,18 @@ def check(strategy: Strategy, task: Task, unit: str, budget: int) -> None:
         rehearse(strategy, task.model_copy(update={"dims": 2}) if unit == "slice" else task)
     except SettingError as problem:
         raise SettingError(f"Strategy '{strategy.name}' cannot work: {problem}") from None
+
+
+def _warn_of_sides(strategy: Strategy, task: Task) -> None:
+    """A mirrored left kidney is a right one: a network that knows this only seems to contradict itself."""
+    sided = [name for name in task.classes if re.search(r"(?<![a-z])(left|right)(?![a-z])", name.lower())]
+    if sided and mirrored(strategy.passes):
+        warnings.warn(
+            f"Strategy '{strategy.name}' compares mirrored views, in which left and right trade places, and {sided[0]!r} is "
+            "a class of its own: they disagree where nothing is wrong. Use 'augment', 'rotations' or 'dropout' instead.",
+            CuretteWarning,
+            stacklevel=3,
+        )
 
 
 def _check_passes(strategy: Strategy) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
-from curette.errors import SettingError
+from curette.errors import CuretteWarning, SettingError
 from curette.learn.prediction import Prediction
 from curette.query.strategy import PRESETS, check, parse_strategy
 from curette.region import Region
 from curette.registry import bind
+from curette.task import Task
 from fakes import CLASSIFICATION, SEGMENTATION
 from query.scorers.known import A, binary, images, scores
 
@@ -110,3 +113,23 @@ def test_every_row_of_the_paper_is_a_preset_for_images_and_maps() -> None:
         check(strategy, SEGMENTATION, "slice", 3)
         check(strategy, CLASSIFICATION, "image", 3)
         assert "variance" in str(strategy)
+
+
+KIDNEYS = Task(kind="segmentation", dims=2, classes={"background": 0, "left_kidney": 1, "Right kidney": 2})
+
+
+@pytest.mark.parametrize("passes", ["flips", "flips(2)", "rotations(8)", "windows(flips)"])
+def test_mirrored_views_of_left_and_right_are_warned_of(passes: str) -> None:
+    strategy = parse_strategy(f"{passes} > variance > top")
+    with pytest.warns(CuretteWarning, match="'left_kidney' is a class of its own"):
+        check(strategy, KIDNEYS, "slice", 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CuretteWarning)
+        check(strategy, SEGMENTATION, "slice", 3)
+
+
+@pytest.mark.parametrize("passes", ["rotations", "augment", "dropout", "windows(rotations)"])
+def test_views_that_keep_left_on_the_left_are_fine(passes: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CuretteWarning)
+        check(parse_strategy(f"{passes} > variance > top"), KIDNEYS, "slice", 3)
