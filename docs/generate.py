@@ -11,23 +11,19 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from markup import page, table
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from strategypages import navigation, strategy_pages
 
 from curette.cli import catalogue
 from curette.recipe import Study
 from curette.registry import components
 
 HERE = Path(__file__).resolve().parent
-NOTE = "<!-- Made by docs/generate.py from the code; change it there. -->"
-
-PART_TEXT = {
-    "passes": "How the model is asked, and how often.",
-    "scorer": "What is measured. Higher = query first, always.",
-    "granularity": "What can be picked, and how a map of scores becomes its score.",
-    "selector": "How a batch is chosen from the scores, the features, or neither.",
-}
+CONFIG = HERE.parent / "mkdocs.yml"
+BEGIN, END = "  # written by docs/generate.py", "  # end of what docs/generate.py writes"
 
 SINGULAR = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
 PLURAL = {str: "texts", int: "whole numbers", float: "numbers"}
@@ -37,9 +33,15 @@ def pages() -> dict[str, str]:
     """The text of every generated page by file name."""
     return {
         "settings.md": settings_page(),
-        "strategies.md": strategies_page(),
         "components.md": components_page(),
+        **strategy_pages(),
     }
+
+
+def config() -> str:
+    """The text of ``mkdocs.yml`` with all strategies in its navigation."""
+    head, rest = CONFIG.read_text(encoding="utf-8").split(BEGIN)
+    return head + BEGIN + "\n".join(["", *navigation(), ""]) + END + rest.split(END)[1]
 
 
 def settings_page() -> str:
@@ -68,34 +70,6 @@ def sections(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, type
             yield from sections(inner, f"{path}.{name}" if path else name)
 
 
-def strategies_page() -> str:
-    """The presets and the parts they are made of."""
-    found = catalogue.strategies()
-    presets = [
-        (f"`{s['name']}`", f"`{s['strategy']}`", s["when"] + _truth(s["uses_truth"]), s["paper"])
-        for s in found["strategies"]
-    ]
-    out = [
-        "# Strategies",
-        "A strategy is a sentence of four parts, and every published method is one with its own words:",
-        "```\npasses > scorer > granularity > selector\n```",
-        "| write | to get |\n|---|---|\n"
-        "| `bald` | a strategy that has a name (below) |\n"
-        "| `bald > stochastic_batches` | the same with another selector |\n"
-        "| `dropout(20) > entropy > top` | three parts: whole units (images or slices) are picked |\n"
-        "| `flips > variance > slice > stochastic_batches` | all four |",
-        "Options go in brackets, by position or by name: `dropout(20)`, `dropout(n=20)`. Spaces do not matter. What cannot "
-        "work together, such as a scorer that compares passes with a single pass, is refused before anything is trained.",
-        "## Named strategies",
-        table(("name", "in full", "when to use it", "paper"), presets),
-        "## Parts",
-        "Own parts join by registration, see the [tutorial](tutorial.md#an-own-scorer).",
-    ]
-    for kind, cards in found["parts"].items():
-        out += [f"### {kind}", PART_TEXT[kind], _cards(cards)]
-    return page(out)
-
-
 def components_page() -> str:
     """Data sets, networks and metrics with their options."""
     import curette.learn.metrics  # noqa: F401  (registers the metrics)
@@ -117,26 +91,9 @@ def components_page() -> str:
     )
 
 
-def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table."""
-    lines = [list(header), *map(list, rows)]
-    lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join(
-        "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in line) + " |" for line in lines
-    )
-
-
-def page(parts: Iterable[str]) -> str:
-    return "\n\n".join([NOTE, *parts]) + "\n"
-
-
 def _cards(cards: Iterable[dict[str, Any]]) -> str:
     rows = [(f"`{catalogue.form(c)}`", c["summary"], c["paper"]) for c in cards]
     return table(("name and options", "what it is", "paper"), rows)
-
-
-def _truth(used: bool) -> str:
-    return " Uses ground truth: for simulations only." if used else ""
 
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:
@@ -188,6 +145,18 @@ def _limit(rule: Any) -> str:
     )
 
 
-if __name__ == "__main__":
-    for name, text in pages().items():
+def write() -> None:
+    """Write all pages and the navigation, and delete pages of strategies that are no more."""
+    wanted = pages()
+    for folder in ("strategies", "parts"):
+        (HERE / folder).mkdir(exist_ok=True)
+        for old in (HERE / folder).glob("*.md"):
+            if f"{folder}/{old.name}" not in wanted:
+                old.unlink()
+    for name, text in wanted.items():
         (HERE / name).write_text(text, encoding="utf-8")
+    CONFIG.write_text(config(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

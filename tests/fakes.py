@@ -18,19 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curette.errors import DataError
+from curette.learn.columns import Pass, combined, wanted
+from curette.learn.encoders import Encoding, rows, trained
+from curette.learn.passes import count
 from curette.learn.prediction import Prediction
 from curette.region import Region
 from curette.registry import Bound
 from curette.task import Task
 
 SEGMENTATION = Task(kind="segmentation", dims=2, classes={"background": 0, "body": 1, "core": 2})
+VOLUMES = Task(kind="segmentation", dims=3, classes={"background": 0, "body": 1, "core": 2})
 CLASSIFICATION = Task(kind="classification", dims=2, classes={"healthy": 0, "ill": 1, "worse": 2})
-PASSES = {"single": 1, "flips": 4, "dropout": 10, "ensemble": 5}
 
 
 class FakeImages:
     """Prepared images of `patients` volumes of `depth` slices (segmentation) or as many images (classification).
 
+    Units are slices for a task of two dimensions, whole volumes for one of three.
     A body of one intensity holds a core of another; noise and the core's size differ from patient to patient. Has all
     that `curette.data.prepare.Prepared` promises. Case ids are ``p00``, ``p01`` …; every case is its own patient.
     """
@@ -39,17 +43,18 @@ class FakeImages:
         self, task: Task = SEGMENTATION, *, patients: int = 6, depth: int = 8, side: int = 16, seed: int = 0
     ) -> None:
         self.task = task
-        self.size = (side, side)
+        self.size = (side, side) if task.dims == 2 else (side, side, depth)
         self.channels = 1
         self.digest = hashlib.sha256(repr((task.kind, patients, depth, side, seed)).encode()).hexdigest()[:16]
         self.case_ids = tuple(f"p{i:02d}" for i in range(patients))
         self._depth = depth if task.kind == "segmentation" else 0
+        self._slices = self._depth > 0 and task.dims == 2
         made = [_volume(task, depth, side, seed * 1000 + i) for i in range(patients)]
         self._image = {c: image for c, (image, _) in zip(self.case_ids, made, strict=True)}
         self._truth = {c: truth for c, (_, truth) in zip(self.case_ids, made, strict=True)}
 
     def regions(self, case_ids: Sequence[str]) -> list[Region]:
-        if self.task.kind == "classification":
+        if not self._slices:
             return [Region(c) for c in sorted(case_ids)]
         return [Region(c, 2, z) for c in sorted(case_ids) for z in range(self._depth)]
 
@@ -57,7 +62,7 @@ class FakeImages:
         return np.stack([self._cut(self._image, r) for r in regions])[:, None].astype(np.float32), None
 
     def labels(self, regions: Sequence[Region]) -> dict[Region, NDArray[Any]]:
-        return {r: np.array(self._cut(self._truth, r), dtype=np.uint8) for r in regions}
+        return {r: np.array(self._cut(self._truth, r.unit), dtype=np.uint8)[r.slices] for r in regions}
 
     def has_label(self, case_id: str) -> bool:
         return case_id in self._truth
@@ -66,7 +71,7 @@ class FakeImages:
         return f"patient-{case_id}"
 
     def restore(self, case_id: str, stack: NDArray[Any]) -> NDArray[Any]:
-        return np.moveaxis(stack, 0, -1) if self._depth else stack[0]
+        return np.moveaxis(stack, 0, -1) if self._slices else stack[0]
 
     def truth(self, case_id: str) -> Any:
         truth = self._truth[case_id]
@@ -76,6 +81,7 @@ class FakeImages:
         return (1.0, 1.0, 1.0) if self._depth else (1.0, 1.0)
 
     def _cut(self, arrays: Mapping[str, NDArray[Any]], region: Region) -> NDArray[Any]:
+        assert not region.box, "learners see whole units"
         array = arrays[region.case]
         return array if region.axis < 0 else np.take(array, region.index, axis=region.axis)
 
@@ -111,15 +117,15 @@ class FakeModel:
 
 
 class FakeLearner:
-    """Implements `curette.learn.learner.Learner` over anything that has `batch`; knows the passes in `PASSES`.
+    """Implements `curette.learn.learner.Learner` over anything that has `batch`.
 
-    `fits` and `sweeps` count what it was asked to do. Dropout and ensemble members differ by seeded shifts of the
+    `fits`, `sweeps` and `encodings` count what it was asked to do. Dropout and ensemble members differ by seeded shifts of the
     means, flips by a term that depends on the position; nothing depends on the batch size.
     """
 
     def __init__(self, task: Task, images: Any, batch: int = 8) -> None:
         self.task, self.images, self.size = task, images, batch
-        self.fits = self.sweeps = 0
+        self.fits = self.sweeps = self.encodings = 0
 
     def fit(
         self,
@@ -158,6 +164,15 @@ class FakeLearner:
             logits = np.stack(list(self._members(model, image, chunk, passes, seed)))
             yield _accumulate(chunk, image, valid, logits, needs)
 
+    def encode(self, regions: Sequence[Region], passes: Bound, *, seed: int) -> NDArray[np.float32]:
+        """What an encoder would train is here the moments of the images, mixed by the seed."""
+        self.encodings += 1
+        if not trained(passes):
+            return rows(passes(Encoding(self.images, regions, seed)), passes, len(regions))
+        flat = self.images.batch(list(regions))[0].reshape(len(regions), -1)
+        moments = np.stack([flat.mean(1), flat.std(1), flat.min(1), flat.max(1)], axis=1)
+        return (moments @ np.random.default_rng(seed).normal(0, 1, (4, 4))).astype(np.float32)
+
     def save(self, model: FakeModel, path: Path) -> None:
         part = path.with_suffix(".part")
         part.write_text(json.dumps({"means": model.means, "sharpness": model.sharpness}))
@@ -177,20 +192,24 @@ class FakeLearner:
     def _members(
         self, model: FakeModel, image: NDArray[Any], regions: list[Region], passes: Bound, seed: int
     ) -> Iterator[NDArray[np.float64]]:
-        count = int(passes.settings.get("n", PASSES[passes.name])) if passes.name != "single" else 1
+        made = count(passes)
+        assert made is not None
+        while isinstance(inner := passes.settings.get("passes"), Bound):  # windows of other passes
+            passes = inner
         x = image[:, 0].astype(np.float64)
         if self.task.kind == "classification":
             x = x.mean(axis=(1, 2))
         slope = np.linspace(0, 0.1, x.shape[-1]) if x.ndim > 1 else np.full(1, 0.05)
-        for t in range(count):
+        for t in range(made):
             row = np.array(model.means[t if passes.name == "ensemble" else 0])
             shift = np.zeros((len(regions), len(row)))
-            if passes.name == "dropout":
+            if passes.name.endswith("dropout"):
+                whose = ["all"] * len(regions) if passes.name == "consistent_dropout" else regions
                 seeds = [
-                    int.from_bytes(hashlib.sha256(f"{r}|{seed}|{t}".encode()).digest()[:4]) for r in regions
+                    int.from_bytes(hashlib.sha256(f"{r}|{seed}|{t}".encode()).digest()[:4]) for r in whose
                 ]
                 shift = np.stack([np.random.default_rng(s).normal(0, 0.05, len(row)) for s in seeds])
-            tilt = slope if passes.name == "flips" and t % 2 else 0.0
+            tilt = slope if passes.name in ("flips", "rotations", "augment") and t % 2 else 0.0
             centres = (row + shift).reshape(len(regions), -1, *[1] * (x.ndim - 1))
             yield -model.sharpness * (x[:, None] + tilt - centres) ** 2
 
@@ -211,10 +230,50 @@ def _accumulate(
         "second_moment": (p**2).mean(axis=0),
         "votes": np.moveaxis(np.eye(p.shape[2])[p.argmax(axis=2)], -1, 2).mean(axis=0),
         "logits": logits.mean(axis=0),
+        **compared(np.moveaxis(p, 0, 1), valid),
         "embedding": np.stack([flat.mean(1), flat.std(1), flat.min(1), flat.max(1)], axis=1),
+        "feature_map": np.concatenate([image, image**2, -image, np.ones_like(image)], axis=1)[
+            (..., *[slice(None, None, 4)] * (image.ndim - 2))
+        ],
     }
-    wanted = {k: v.astype(np.float32) for k, v in fields.items() if k in needs}
-    return Prediction(regions, p.mean(axis=0).astype(np.float32), len(logits), valid, **wanted)
+    found = {k: v.astype(np.float32) for k, v in fields.items() if k in needs}
+    columns = _columns(image, valid, logits, p, needs)
+    return Prediction(
+        regions, p.mean(axis=0).astype(np.float32), len(logits), valid, columns=columns, **found
+    )
+
+
+def _columns(
+    image: NDArray[Any],
+    valid: NDArray[np.bool_] | None,
+    logits: NDArray[np.float64],
+    p: NDArray[np.float64],
+    needs: frozenset[str],
+) -> dict[str, NDArray[np.float32]]:
+    """The columns of every pass put together; the "head" is given the image, or its mean, and the square."""
+    seen = image.reshape(*image.shape[:2], -1).mean(axis=2) if p.ndim == 3 else image
+    features = np.concatenate([seen, seen**2], axis=1)
+    passes = [Pass(image, a, b, valid, features, b) for a, b in zip(p, logits, strict=True)]
+    return {n: combined(column, passes).astype(np.float32) for n, column in wanted(needs).items()}
+
+
+def compared(p: NDArray[np.float64], valid: Any = None) -> dict[str, NDArray[np.float64]]:
+    """Fields that compare the passes [B, T, C, *S] with their mean, or with each other."""
+    batch, count, classes = p.shape[:3]
+    inside = np.ones((batch, 1)) if valid is None else np.asarray(valid, float).reshape(batch, -1)
+    masks = np.moveaxis(np.eye(classes)[p.argmax(axis=2)], -1, 2).reshape(batch, count, classes, -1)
+    flat, mean = p.reshape(masks.shape), p.mean(axis=1)
+
+    def dice(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+        both, size = ((x * inside[:, None]).sum(axis=2) for x in (a * b, a + b))
+        return np.divide(2 * both, size, out=np.ones_like(both), where=size > 0)
+
+    pairs = [dice(masks[:, i], masks[:, j]) for i in range(count) for j in range(i)]
+    return {
+        "deviation": np.abs(p - mean[:, None]).mean(axis=1),
+        "soft_dice": np.mean([dice(flat[:, t], flat.mean(axis=1)) for t in range(count)], axis=0),
+        "pair_dice": np.mean(pairs, axis=0) if pairs else np.ones((batch, classes)),
+    }
 
 
 def prediction_of(
@@ -233,5 +292,6 @@ def prediction_of(
         second_moment=(p**2).mean(axis=1),
         votes=votes.mean(axis=1),
         logits=np.log(np.maximum(p, 1e-30)).mean(axis=1),
+        **compared(p, valid),
         embedding=np.zeros((len(p), 2), np.float32) if embedding is None else embedding,
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import inspect
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +20,8 @@ import curette.bench.study as bench_study
 from curette import registry
 from curette.cli.app import app
 from curette.data.datasets import open_dataset
-from curette.query.strategy import PRESETS, check, parse_strategy
+from curette.query.facts import named
+from curette.query.strategy import PARTS, check, parse_strategy
 from curette.recipe import Study, load_study, parse_study
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,13 +31,15 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 
 
 @pytest.fixture(scope="module")
-def generate() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def generate() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(DOCS))
+    yield importlib.import_module("generate")
+    sys.path.remove(str(DOCS))
+
+
+@pytest.fixture(scope="module")
+def pages(generate: ModuleType) -> dict[str, str]:
+    return dict(generate.pages())
 
 
 def _name(path: Path) -> str:
@@ -48,11 +54,18 @@ def _blocks(language: str) -> list[Any]:
     return blocks
 
 
-def test_generated_pages_are_current(generate: ModuleType) -> None:
-    for name, text in generate.pages().items():
+def test_generated_pages_are_current(pages: dict[str, str]) -> None:
+    for name, text in pages.items():
         assert (DOCS / name).read_text(encoding="utf-8") == text, (
             f"docs/{name} is out of date: run `make docs`"
         )
+    for folder in ("strategies", "parts"):
+        there = {f"{folder}/{path.name}" for path in (DOCS / folder).iterdir()}
+        assert there == {name for name in pages if name.startswith(folder + "/")}
+
+
+def test_the_navigation_is_current(generate: ModuleType) -> None:
+    assert generate.CONFIG.read_text(encoding="utf-8") == generate.config(), "run `make docs`"
 
 
 def test_every_setting_is_listed(generate: ModuleType) -> None:
@@ -64,10 +77,76 @@ def test_every_setting_is_listed(generate: ModuleType) -> None:
                 assert f"| `{name}` |" in section, f"{path}.{name}"
 
 
-def test_every_strategy_is_listed() -> None:
-    page = (DOCS / "strategies.md").read_text(encoding="utf-8")
-    for name, preset in PRESETS.items():
-        assert f"| `{name}` | `{preset.text}` |" in page
+def test_every_strategy_is_listed_and_has_a_page() -> None:
+    index = (DOCS / "strategies.md").read_text(encoding="utf-8")
+    for facts in named():
+        assert f"| [`{facts.name}`](strategies/{facts.name}.md)" in index
+        page = (DOCS / "strategies" / f"{facts.name}.md").read_text(encoding="utf-8")
+        assert f"```\n{facts.preset.text}\n```" in page
+        for alias in facts.aliases:
+            assert f"`{alias}`" in page
+            assert f"`{alias}`" in index
+        assert page.count("\n- ") >= len(facts.preset.notes)
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_every_part_and_option_is_described(kind: str, generate: ModuleType, pages: dict[str, str]) -> None:
+    page = pages[f"parts/{strategypages(generate).KINDS[kind][1]}.md"]
+    index = (DOCS / "strategies.md").read_text(encoding="utf-8")
+    for name, component in registry.components(kind).items():
+        heading = re.search(rf"^## .*`{name}`.*$", page, re.M)
+        assert heading, name
+        section = page[heading.end() :].partition("\n## ")[0]
+        assert f"[`{name}`](parts/" in index
+        for option in component.options:
+            assert f"| `{option}` |" in section, f"{name}: {option}"
+            assert re.search(rf"\b{option}\b", told(component)), f"{kind} {name}: nothing is said of {option}"
+
+
+def told(component: registry.Component) -> str:
+    """A component's docstring and those of the parts that it names."""
+    doc = inspect.getdoc(component.function) or ""
+    words = set(re.findall(r"`(\w+)`", doc))
+    others = [c for kind in PARTS for name, c in registry.components(kind).items() if name in words]
+    return "\n".join([doc, *(inspect.getdoc(other.function) or "" for other in others)])
+
+
+def strategypages(generate: ModuleType) -> ModuleType:
+    return sys.modules[generate.strategy_pages.__module__]
+
+
+REDUCTIONS = {"fgw", "topq"}
+
+
+def test_pictures_are_small_and_belong_to_a_part() -> None:
+    for folder, kind in (("maps", "scorer"), ("picks", "selector")):
+        found = list((DOCS / "img" / folder).iterdir())
+        assert {path.stem for path in found} <= set(registry.components(kind))
+        assert max(path.stat().st_size for path in found) <= 20_000
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "choosing.md"], ids=_name)
+def test_strategies_that_are_advised_exist(page: Path) -> None:
+    known = {name for kind in PARTS for name in registry.components(kind)} | REDUCTIONS
+    text = page.read_text(encoding="utf-8")
+    lines = (
+        [line for line in text.splitlines() if line.startswith("| ")] if page.name == "README.md" else [text]
+    )
+    found = [span for line in lines for span in re.findall(r"`([^`]+)`", line) if "curette" not in span]
+    assert len(found) > 20
+    for span in found:
+        if span not in known and "." not in span:
+            parse_strategy(span if span.partition("(")[0] not in known else f"entropy > {span}")
+
+
+def test_docstrings_become_markdown(generate: ModuleType) -> None:
+    prose = sys.modules[generate.page.__module__].prose
+    assert prose("A map [B, *S] or [B], x_i < 2.") == r"A map \[B, \*S] or \[B], x\_i \< 2."
+    assert prose("`a_b` and ``c*d`` stay.") == "`a_b` and ``c*d`` stay."
+    assert prose("one    the first\ntwo    the second,\n       [B]") == (
+        "- `one` the first\n- `two` the second,\n  \\[B]"
+    )
+    assert prose("Text.\n\n    x = *y*\n    z") == "Text.\n\n```\nx = *y*\nz\n```"
 
 
 def test_every_command_and_option_is_described() -> None:

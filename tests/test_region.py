@@ -13,6 +13,13 @@ regions = st.one_of(
     st.builds(Region, cases),
     st.builds(Region, cases, st.integers(0, 2), st.integers(0, 10_000)),
     st.builds(lambda case, box: Region(case, box=tuple(box)), cases, st.lists(spans, min_size=1, max_size=3)),
+    st.builds(
+        lambda case, axis, index, box: Region(case, axis, index, tuple(box)),
+        cases,
+        st.integers(0, 2),
+        st.integers(0, 10_000),
+        st.lists(spans, min_size=1, max_size=3),
+    ),
 )
 
 
@@ -33,6 +40,7 @@ def test_distinct_regions_have_distinct_texts(many: list[Region]) -> None:
         ("case17@z=12", Region("case17", 2, 12)),
         ("case17@x=0", Region("case17", 0, 0)),
         ("case17@[0:64,32:96,8:40]", Region("case17", box=((0, 64), (32, 96), (8, 40)))),
+        ("case17@z=12[0:32,16:48]", Region("case17", 2, 12, ((0, 32), (16, 48)))),
         ("a b/ö.png", Region("a b/ö.png")),
     ],
 )
@@ -42,7 +50,7 @@ def test_text_forms(text: str, region: Region) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "@z=1", "c@", "c@w=1", "c@z=-1", "c@z=1.5", "c@[5:5]", "c@[3:1,0:2]", "c@[]", "c@z=1@z=2"]
+    "text", ["", "@z=1", "c@", "c@w=1", "c@z=-1", "c@z=1.5", "c@[5:5]", "c@[3:1,0:2]", "c@[]", "c@z=1@z=2", "c@[0:1]z=1", "c@z=1[]"]
 )
 def test_anything_else_is_refused_with_its_text(text: str) -> None:
     with pytest.raises(SettingError):
@@ -50,13 +58,43 @@ def test_anything_else_is_refused_with_its_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"axis": 2}, {"index": 3}, {"axis": 3, "index": 0}, {"axis": 0, "index": 0, "box": ((0, 1),)}]
+    "fields",
+    [{"axis": 2}, {"index": 3}, {"axis": 3, "index": 0}, {"axis": 0, "index": 0, "box": ((1, 1),)}],
 )
-def test_half_a_slice_and_slice_with_box_are_refused(fields: dict[str, object]) -> None:
+def test_half_a_slice_and_an_empty_box_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(SettingError, match="case 'c'"):
         Region("c", **fields)  # type: ignore[arg-type]
 
 
 def test_order_is_case_then_axis_then_position_as_a_number() -> None:
-    ordered = ["a", "a@[0:1,0:2]", "a@x=5", "a@z=2", "a@z=10", "b@z=0"]
+    ordered = ["a", "a@[0:1,0:2]", "a@x=5", "a@z=2", "a@z=2[0:1,0:2]", "a@z=2[0:2,0:1]", "a@z=10", "b@z=0"]
     assert [str(r) for r in sorted(map(Region.parse, reversed(ordered)))] == ordered
+
+
+@given(regions)
+def test_a_part_belongs_to_its_unit(region: Region) -> None:
+    assert not region.unit.box
+    assert region.unit.unit == region.unit
+    assert (region.unit == region) == (not region.box)
+    assert region.overlaps(region)
+    assert region.overlaps(region.unit)
+    assert region.unit.overlaps(region)
+    assert len(region.slices) == len(region.box)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        ("c@z=1[0:4,0:4]", "c@z=1[3:7,3:7]", True),
+        ("c@z=1[0:4,0:4]", "c@z=1[4:8,0:4]", False),
+        ("c@z=1[0:4,0:4]", "c@z=1[3:7,4:8]", False),
+        ("c@z=1[0:4,0:4]", "c@z=2[0:4,0:4]", False),
+        ("c@z=1", "c@z=1[9:10,0:1]", True),
+        ("c@[0:4,0:4,0:4]", "c@[2:3,2:3,2:3]", True),
+        ("c@[0:4,0:4,0:4]", "d@[0:4,0:4,0:4]", False),
+        ("c", "d", False),
+    ],
+)
+def test_regions_overlap_where_they_share_a_pixel(one: str, other: str, meet: bool) -> None:
+    a, b = Region.parse(one), Region.parse(other)
+    assert a.overlaps(b) == b.overlaps(a) == meet

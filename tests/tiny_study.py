@@ -68,7 +68,8 @@ def slow_learner(study: Study, prepared: Any) -> SlowLearner:
 
 def make_setup(folder: Path, *, cycles: int = 3, initial: int = 3, budget: int = 2, **changes: Any) -> Setup:
     """A setup on images in memory: four patients of eight slices to pick from, two to measure on."""
-    images = FakeImages()
+    images = changes.pop("images", None) or FakeImages()
+    metric = f"dice_{images.task.dims}d"
     learner = changes.pop("learner", None) or FakeLearner(images.task, images)
     pool = tuple(images.regions(images.case_ids[:4]))
     folder.mkdir(exist_ok=True)
@@ -82,9 +83,10 @@ def make_setup(folder: Path, *, cycles: int = 3, initial: int = 3, budget: int =
         "recipe": "recipe",
         "task": images.task,
         "pool": pool,
+        "size": images.size,
         "patient": {case: i for i, case in enumerate(images.case_ids)},
         "query": Query(initial=initial, budget=budget, cycles=cycles),
-        "evaluate": lambda model: evaluate(learner, model, images, images.case_ids[4:], metrics=("dice_2d",)),
+        "evaluate": lambda model: evaluate(learner, model, images, images.case_ids[4:], metrics=(metric,)),
     }
     return Setup(**parts | changes)
 

@@ -110,6 +110,10 @@ class Query(_Section):
     initial: int = Field(
         10, ge=1, description="units labelled before the first training, the same for all strategies"
     )
+    start: str = Field(
+        "random",
+        description="strategy that chooses them without a model or a label: random, strided_random, cold_kmeans …",
+    )
     budget: int = Field(10, ge=0, description="units per query")
     cycles: int = Field(5, ge=1, description="trainings; there are cycles - 1 queries")
     batch: int = Field(64, ge=1, description="units per forward pass in a sweep")

@@ -8,23 +8,28 @@ from dataclasses import dataclass
 from curette.errors import SettingError
 
 AXES = "xyz"
-_SLICE = re.compile(r"^([xyz])=(\d+)$")
-_BOX = re.compile(r"^\[(\d+:\d+(?:,\d+:\d+)*)\]$")
+_WHERE = re.compile(r"^(?:([xyz])=(\d+))?(?:\[(\d+:\d+(?:,\d+:\d+)*)\])?$")
+
+Box = tuple[tuple[int, int], ...]
+"""Start and stop along each axis, half-open."""
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Region:
-    """A whole case, one slice of it, or a box in it, in array coordinates of the case's canonical orientation.
+    """A whole case, one slice of it, or a box in either.
 
-    Text forms: ``case17`` (whole), ``case17@z=12`` (slice 12 along array axis 2; x, y, z are axes 0, 1, 2) and
-    ``case17@[0:64,32:96,8:40]`` (half-open box). Regions order by case, then axis, index and box, so slices of a
-    volume sort by position; this order is the library's tie-break.
+    Text forms: ``case17`` (whole), ``case17@z=12`` (slice 12 along array axis 2; x, y, z are axes 0, 1, 2),
+    ``case17@[0:64,32:96,8:40]`` (half-open box in a whole case) and ``case17@z=12[0:32,16:48]`` (in a slice).
+
+    A study's *units* are whole cases or slices; a box is part of its `unit`, in array coordinates of the unit on the
+    prepared grid, one pair of numbers for each of its axes. Regions order by case, then axis, index and box, so slices
+    of a volume sort by position and parts follow their unit; this order is the library's tie-break.
     """
 
     case: str
     axis: int = -1
     index: int = -1
-    box: tuple[tuple[int, int], ...] = ()
+    box: Box = ()
 
     def __post_init__(self) -> None:
         if not self.case or "@" in self.case:
@@ -33,17 +38,36 @@ class Region:
             raise SettingError(
                 f"Region of case '{self.case}': axis {self.axis} with index {self.index} is no slice."
             )
-        if self.box and self.axis >= 0:
-            raise SettingError(f"Region of case '{self.case}' is a slice or a box, not both.")
         if any(not 0 <= start < stop for start, stop in self.box):
             raise SettingError(f"Region of case '{self.case}' has an empty or negative box {self.box}.")
 
     def __str__(self) -> str:
-        if self.axis >= 0:
-            return f"{self.case}@{AXES[self.axis]}={self.index}"
-        if self.box:
-            return f"{self.case}@[{','.join(f'{a}:{b}' for a, b in self.box)}]"
-        return self.case
+        if self.axis < 0 and not self.box:
+            return self.case
+        where = f"{AXES[self.axis]}={self.index}" if self.axis >= 0 else ""
+        box = f"[{','.join(f'{a}:{b}' for a, b in self.box)}]" if self.box else ""
+        return f"{self.case}@{where}{box}"
+
+    @property
+    def unit(self) -> Region:
+        """The whole case or slice the region is, or is part of."""
+        return Region(self.case, self.axis, self.index) if self.box else self
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """The box as an index into arrays of the unit; () for a whole unit."""
+        return tuple(slice(start, stop) for start, stop in self.box)
+
+    def overlaps(self, other: Region) -> bool:
+        """Whether the two share a pixel: of the same unit, and one of them the whole, or their boxes meet.
+
+        A slice and a box in the whole volume are different units and never compared: a study has units of one kind.
+        """
+        if (self.case, self.axis, self.index) != (other.case, other.axis, other.index):
+            return False
+        if not self.box or not other.box:
+            return True
+        return all(a < d and c < b for (a, b), (c, d) in zip(self.box, other.box, strict=True))
 
     @classmethod
     def parse(cls, text: str) -> Region:
@@ -51,11 +75,13 @@ class Region:
         case, at, where = text.partition("@")
         if not at:
             return cls(case)
-        if found := _SLICE.match(where):
-            return cls(case, AXES.index(found[1]), int(found[2]))
-        if found := _BOX.match(where):
-            spans = (span.split(":") for span in found[1].split(","))
-            return cls(case, box=tuple((int(a), int(b)) for a, b in spans))
-        raise SettingError(
-            f"'{text}' is not a region. Write 'case', 'case@z=12' for a slice or 'case@[0:64,32:96]' for a box."
-        )
+        found = _WHERE.match(where)
+        if found is None or not where:
+            raise SettingError(
+                f"'{text}' is not a region. Write 'case', 'case@z=12' for a slice, 'case@[0:64,32:96]' for a box or "
+                "'case@z=12[0:32,16:48]' for a box in a slice."
+            )
+        letter, index, box = found.groups()
+        spans = (span.split(":") for span in box.split(",")) if box else ()
+        axis = (AXES.index(letter), int(index)) if letter else (-1, -1)
+        return cls(case, *axis, tuple((int(a), int(b)) for a, b in spans))

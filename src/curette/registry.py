@@ -114,9 +114,19 @@ class Bound:
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the component and the components among its options need."""
+        """What the component, with these options, and the components among its options need.
+
+        A component whose options decide says so by ``info["also"]``, a function of its settings.
+        """
+        also = self.component.info.get("also")
+        more = frozenset(also(**self.settings)) if also else frozenset[str]()
         inner = [v.needs for v in (*self.args, *self.options.values()) if isinstance(v, Bound)]
-        return self.component.needs.union(*inner)
+        return self.component.needs.union(more, *inner)
+
+    def says(self, fact: str) -> bool:
+        """Whether the component, or one among its options, has this fact in its `info`."""
+        inner = (v for v in (*self.args, *self.options.values()) if isinstance(v, Bound))
+        return bool(self.component.info.get(fact)) or any(v.says(fact) for v in inner)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -135,10 +145,13 @@ class Bound:
     def __str__(self) -> str:
         shown = [_print(a) for a in self.args]
         keywords = [n for n, p in self.component.options.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+        plain = 0
         for position, name in enumerate(keywords):
             if name in self.options and self.options[name] != self.component.options[name].default:
                 value = _print(self.options[name])
-                leading = position == 0 and not self.args
+                inner = isinstance(self.options[name], Bound)  # components in a row read best without their names
+                leading = not self.args and position == plain and (position == 0 or inner)
+                plain += leading
                 shown.append(value if leading else f"{name}={value}")
         return f"{self.name}({', '.join(shown)})" if shown else self.name
 

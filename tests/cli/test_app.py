@@ -249,6 +249,27 @@ def test_lists() -> None:
     assert set(found["parts"]) == {"passes", "scorer", "granularity", "selector"}
     dropout = next(p for p in found["parts"]["passes"] if p["name"] == "dropout")
     assert dropout["options"] == {"n": 10}
+    assert set(found["parts"]["scorer"][0]) == {"name", "summary", "paper", "options", "needs", "min_passes"}
+    assert named["bald"] | {"when": "", "fails": "", "notes": []} == {
+        "name": "bald",
+        "strategy": "dropout(10) > mutual_information > unit > top",
+        "when": "",
+        "paper": "Houlsby et al. 2011; Gal et al. 2017",
+        "uses_truth": False,
+        "aliases": ["jsd", "mutual_information"],
+        "family": "many passes",
+        "fails": "",
+        "year": 2011,
+        "cost": "10 passes",
+        "needs": ["dropout"],
+        "passes": 10,
+        "networks": 1,
+        "features": False,
+        "labels": False,
+        "columns": [],
+        "notes": [],
+    }
+    assert json.loads(call("strategies", "bald", "--json").stdout) == named["bald"]
     sets = json.loads(call("datasets", "--json").stdout)["datasets"]
     assert {d["name"] for d in sets} >= {"folder", "medmnist", "msd", "phantom"}
     networks = json.loads(call("models", "--json").stdout)["models"]
@@ -258,6 +279,28 @@ def test_lists() -> None:
         assert result.exit_code == 0
         assert "┃" not in result.stdout
         assert "\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_strategies_are_readable_in_any_window(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from curette.query.presets import PRESETS
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    result = call("strategies")
+    lines = result.stdout.splitlines()
+    assert result.exit_code == 0
+    assert max(map(len, lines)) <= width
+    for name, preset in PRESETS.items():
+        assert any(re.match(rf"(= )?{name}\b", line) for line in lines), name
+        assert preset.when.split()[0] in result.stdout
+    assert any(re.match(r"dropout\(n=10\)( |$)", line) for line in lines)
+
+
+def test_one_strategy_is_told_in_full() -> None:
+    result = call("strategies", "jsd")
+    assert "dropout(10) > mutual_information > unit > top" in result.stdout
+    assert "bald, mutual_information" in result.stdout
+    refused(call("strategies", "jds"), "Did you mean 'jsd'")
 
 
 def test_own_warnings_are_one_line_and_others_are_silent(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from curette.query.granularity import predicted_class
-from curette.query.strategy import parse_strategy  # noqa: F401  (registers the built-in components)
+from curette.query.occasion import Occasion
+from curette.query.strategy import parse_strategy
 from curette.region import Region
 from curette.registry import bind, components
 from fakes import prediction_of
@@ -111,3 +112,57 @@ def test_a_pixel_torn_between_classes_counts_for_the_first() -> None:
         counts = np.bincount(label, minlength=3)[1:]
         expected = counts.argmax() + 1 if counts.any() else 0
         assert list(predicted_class(prediction_of(passes[:, None]))) == [expected]
+
+
+PARTS = [name for name, c in sorted(components("granularity").items()) if c.info.get("part")]
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("space", [(6, 5), (1, 1), (4, 5, 6)])
+class TestPartsOfUnits:
+    """Of granularities that pick boxes; called with the size of a box as theirs."""
+
+    def found(self, name: str, space: tuple[int, ...], taken: frozenset[Region] = frozenset()):
+        scores, prediction = make(3, space)
+        bound = parse_strategy(
+            f"single > entropy > {name}({', '.join('234'[: len(space)])}) > top"
+        ).granularity
+        occasion = Occasion(seed=1, budget=5, units=3, size=space, truth=lambda _: np.ones(space, np.uint8))
+        draw = bound.component.info.get("draw")
+        if draw is not None:
+            drawn = draw(REGIONS, taken, occasion, *bound.args, **bound.options)
+            yield drawn
+            assert drawn == draw(REGIONS, taken, occasion, *bound.args, **bound.options)
+        if bound.component.info.get("occasion"):
+            asked = bound(scores, prediction, taken, occasion)
+            assert (asked.score.dtype, asked.predicted.dtype, asked.cost.dtype) == (
+                np.float32,
+                np.int32,
+                np.float32,
+            )
+            assert asked.embedding.shape == (len(asked), 4)
+            assert np.isfinite(asked.score).all()
+            assert ((asked.predicted >= 0) & (asked.predicted < 3)).all()
+            assert ((asked.cost > 0) & (asked.cost <= 1)).all()
+            for made in bound.component.info.get("makes", ()):
+                assert len(asked.columns[made]) == len(asked)
+            again = bound(scores, prediction, taken, occasion)
+            assert list(again.regions) == list(asked.regions)
+            np.testing.assert_array_equal(again.score, asked.score)
+            yield list(asked.regions)
+
+    def test_boxes_lie_in_the_units_asked_about_and_each_is_there_once(self, name, space) -> None:
+        for regions in self.found(name, space):
+            assert regions
+            assert len(set(regions)) == len(regions)
+            assert regions == sorted(regions)
+            for region in regions:
+                assert region.box
+                assert region.unit in REGIONS
+                assert all(stop <= side for (_, stop), side in zip(region.box, space, strict=True))
+
+    def test_what_is_taken_is_kept_clear_of(self, name, space) -> None:
+        taken = frozenset(replace(r, box=tuple((0, (n + 1) // 2) for n in space)) for r in REGIONS[:2])
+        for regions in self.found(name, space, taken):
+            assert not any(a.overlaps(b) for a in regions for b in taken)
+            assert any(region.unit == REGIONS[2] for region in regions)

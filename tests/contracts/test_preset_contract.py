@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
-from curette.learn.prediction import NEEDS
+from curette.learn.columns import wanted
+from curette.loop.features import PoolFeatures
 from curette.query.candidates import Labelled
+from curette.query.scoring import rescored
 from curette.query.select import select
 from curette.query.strategy import PRESETS, check, parse_strategy
-from curette.query.sweep import embed, sweep
+from curette.query.sweep import recall, sweep
+from curette.query.truth import revealed
 from fakes import CLASSIFICATION, SEGMENTATION, FakeImages, FakeLearner
 
 
@@ -24,7 +27,7 @@ class TestPreset:
         assert preset.truth == strategy.truth
         assert "\n" not in preset.when
         assert preset.when.endswith(".")
-        assert strategy.needs <= NEEDS
+        wanted(strategy.needs)
 
     @pytest.mark.parametrize("task", [SEGMENTATION, CLASSIFICATION], ids=lambda t: t.kind)
     def test_it_queries(self, name: str, task) -> None:
@@ -36,12 +39,18 @@ class TestPreset:
         learner = FakeLearner(task, images)
         model = learner.fit(images.labels(done), seed=0, members=max(1, strategy.members))
         patient = {case: i for i, case in enumerate(images.case_ids)}
-        candidates = sweep(learner, model, left, [strategy], seed=0, patient=patient, task=task)[strategy]
-        features = None
-        if "embedding" in strategy.needs:
-            features = embed(learner, model, done, strategy.passes, seed=0)
-        labelled = Labelled(done, np.array([patient[r.case] for r in done], np.int32), features)
-        picks = select(strategy, candidates, 5, np.random.default_rng(0), labelled)
+        encode = PoolFeatures(learner, pool).of(0)
+        candidates = sweep(
+            learner, model, left, [strategy], seed=0, patient=patient, task=task, encode=encode
+        )[strategy]
+        features, columns = recall(learner, model, done, strategy, seed=0, encode=encode)
+        numbers = np.array([patient[r.case] for r in done], np.int32)
+        labelled = Labelled(done, numbers, features, columns, images.labels(done))
+        rng = np.random.default_rng(0)
+        if strategy.truth:
+            candidates = revealed(candidates, images.labels(candidates.regions), task)
+        candidates = rescored(strategy.scorer, candidates, rng, labelled)
+        picks = select(strategy, candidates, 5, rng, labelled)
         assert len(set(picks)) == 5
 
 

@@ -7,11 +7,17 @@ import pytest
 
 from curette.learn.prediction import NEEDS, Prediction
 from curette.query.arrays import to_numpy
-from curette.query.strategy import parse_strategy  # noqa: F401  (registers the built-in components)
-from curette.registry import bind, components
+from curette.query.strategy import parse_strategy
+from curette.registry import components
 from fakes import prediction_of
 
-SCORERS = sorted(components("scorer"))
+# Scorers of one batch; those of the whole pool have a contract of their own. Option texts are tested too.
+SCORERS = [
+    text
+    for name, c in components("scorer").items()
+    if not c.info.get("pool")
+    for text in (name, *c.info.get("examples", ()))
+]
 SPACES = {"classification": (), "2D": (5, 4), "3D": (3, 4, 5)}
 
 
@@ -24,12 +30,14 @@ def random_passes(classes: int, space: tuple[int, ...], batch: int = 4, passes: 
 def narrow(prediction: Prediction, convert=lambda a: a) -> Prediction:
     """The prediction in float32, as learners give it, through `convert`."""
     arrays = {f.name: getattr(prediction, f.name) for f in fields(prediction) if f.name in NEEDS}
-    return replace(prediction, **{k: convert(v.astype(np.float32)) for k, v in arrays.items()})
+    return replace(
+        prediction, **{k: convert(v.astype(np.float32)) for k, v in arrays.items() if v is not None}
+    )
 
 
 @pytest.fixture(params=SCORERS)
 def scorer(request: pytest.FixtureRequest):
-    return bind("scorer", request.param)
+    return parse_strategy(f"dropout(10) > {request.param} > top").scorer
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
@@ -49,7 +57,8 @@ class TestOnRandomPredictions:
 
     def test_the_input_stays_as_it_is(self, scorer, classes, space) -> None:
         prediction = narrow(prediction_of(random_passes(classes, space)))
-        before = {f.name: np.copy(getattr(prediction, f.name)) for f in fields(prediction) if f.name in NEEDS}
+        arrays = {f.name: getattr(prediction, f.name) for f in fields(prediction) if f.name in NEEDS}
+        before = {name: np.copy(array) for name, array in arrays.items() if array is not None}
         scorer(prediction)
         for name, array in before.items():
             np.testing.assert_array_equal(getattr(prediction, name), array)

@@ -10,19 +10,20 @@ from hypothesis import strategies as st
 
 from curette.errors import CuretteWarning
 from curette.query.candidates import Candidates, Labelled
+from curette.query.facts import says
 from curette.query.select import select
 from curette.query.strategy import Strategy, parse_strategy
 from curette.region import Region
-from curette.registry import bind, components
+from curette.registry import components
 
-# Selectors with options that change what they do; every registered one is tested with its defaults anyway.
-MORE = [
-    "stochastic_batches(7)",
-    'stochastic_batches(reduce="max", remainder="keep_short")',
-    "k_center(standardise=false, outliers=2)",
-    "strided(0.5)",
+# Every selector with its defaults, where all its options have one, and each of the texts it names as examples.
+SELECTORS = [
+    text
+    for name, c in components("selector").items()
+    for text in (name, *c.info.get("examples", ()))
+    if text != name or all(o.default is not o.empty for o in c.options.values())
 ]
-SELECTORS = [*sorted(components("selector")), *MORE]
+CLASSES, PASSES = 4, 3
 REGIONS = [Region(f"case{c}", 2, z) for c in range(8) for z in range(7, 12)]
 
 
@@ -33,30 +34,54 @@ def strategy(selector: str) -> Strategy:
 def make(n: int, m: int, kind: str, seed: int) -> tuple[Candidates, Labelled]:
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(n + m, 3)).astype(np.float32)
+    members = rng.dirichlet(np.ones(CLASSES), (n + m, PASSES)).astype(np.float32)
+    gradient = rng.normal(size=(n + m, CLASSES * 3)).astype(np.float32)
+    thumbnail = rng.random((n + m, 1, 8, 8), dtype=np.float32)
     score = rng.normal(size=n).astype(np.float32)
     predicted = rng.integers(0, 43, n).astype(np.int32)
     if kind == "constant":
         score[:], predicted[:] = 0.25, 0  # also: no foreground predicted anywhere
     elif kind == "duplicates":
-        features = features[rng.integers(0, min(2, n + m), n + m)]
+        same = rng.integers(0, min(2, n + m), n + m)
+        features, members, gradient, thumbnail = (a[same] for a in (features, members, gradient, thumbnail))
         score = score[rng.integers(0, min(2, n), n)]
     elif kind == "one place":
-        features[:] = 3
+        features[:], members[:], gradient[:], thumbnail[:] = 3, 1 / CLASSES, 0, 0.5
     elif kind == "broken":
         score[rng.random(n) < 0.6] = np.nan
         score[rng.random(n) < 0.2] = np.inf
         features[rng.random(n + m) < 0.3] = np.nan
+        gradient[rng.random(n + m) < 0.3] = np.nan
     elif kind == "one class missing":
         predicted = np.where(predicted == 1, 0, predicted).astype(np.int32)
     elif kind == "huge":
         features *= np.float32(1e6)
+        gradient *= np.float32(1e6)
         score *= np.float32(1e30)
     patient = np.array([int(r.case[4:]) for r in REGIONS[:n]], np.int32)
+    columns = {
+        "probabilities": members.mean(axis=1),
+        "members": members,
+        "gradient": gradient,
+        "thumbnail": thumbnail,
+        "samples": np.concatenate([gradient, gradient], axis=1).reshape(n + m, 3, -1),  # 1 + 3 + CLASSES wide
+        "class_score": gradient[:, :CLASSES],
+        "truth": np.where(members[:, 0] > 0.3, members[:, 0], 0),
+    }
     pool = Candidates(
-        REGIONS[:n], score, patient, predicted, np.ones(n, np.float32), features[:n], ordered=True
+        REGIONS[:n],
+        score,
+        patient,
+        predicted,
+        np.ones(n, np.float32),
+        features[:n],
+        {name: column[:n] for name, column in columns.items()},
+        ordered=True,
     )
     done = [Region(f"done{i}") for i in range(m)]
-    return pool, Labelled(done, np.arange(100, 100 + m, dtype=np.int32), features[n:])
+    labels = {region: rng.integers(0, CLASSES, (4, 4)) for region in done}
+    known = {name: column[n:] for name, column in columns.items()}
+    return pool, Labelled(done, np.arange(100, 100 + m, dtype=np.int32), features[n:], known, labels)
 
 
 KINDS = ["ordinary", "constant", "duplicates", "one place", "broken", "one class missing", "huge"]
@@ -93,12 +118,16 @@ class TestOnAnyPool:
     def test_the_same_seed_gives_the_same_picks_and_the_input_stays(self, selector: str, kind: str) -> None:
         pool, labelled = make(40, 3, kind, 1)
         columns = {k: getattr(pool, k).copy() for k in ("score", "patient", "predicted", "cost", "embedding")}
-        seen = labelled.embedding.copy()
+        columns |= {k: v.copy() for k, v in pool.columns.items()}
+        seen = {"embedding": labelled.embedding.copy()} | {k: v.copy() for k, v in labelled.columns.items()}
         first = run(selector, pool, 9, labelled, 4)
         assert run(selector, pool, 9, labelled, 4) == first
         for name, column in columns.items():
-            np.testing.assert_array_equal(getattr(pool, name), column)
-        np.testing.assert_array_equal(labelled.embedding, seen)
+            now = pool.columns[name] if name in pool.columns else getattr(pool, name)
+            np.testing.assert_array_equal(now, column)
+        for name, column in seen.items():
+            now = labelled.columns.get(name, labelled.embedding)
+            np.testing.assert_array_equal(now, column)
 
     def test_only_declared_columns_are_read(self, selector: str) -> None:
         bound = strategy(selector).selector
@@ -106,14 +135,39 @@ class TestOnAnyPool:
         lean, bare = pool, labelled
         if "embedding" not in bound.needs:
             lean, bare = replace(lean, embedding=None), replace(bare, embedding=None)
-        if not bound.component.info.get("scores"):
+        told = bound.needs | ({"truth"} if bound.says("truth") else set())
+        lean, bare = (
+            replace(part, columns={k: v for k, v in part.columns.items() if k in told})
+            for part in (lean, bare)
+        )
+        if not bound.says("scores"):
             lean = lean.rescored(np.zeros(40, np.float32))
         assert run(selector, lean, 9, bare, 4) == run(selector, pool, 9, labelled, 4)
 
     def test_the_order_of_the_labelled_set_does_not_matter(self, selector: str) -> None:
         pool, labelled = make(40, 4, "ordinary", 2)
-        back = Labelled(labelled.regions[::-1], labelled.patient[::-1], labelled.embedding[::-1])
+        back = Labelled(
+            labelled.regions[::-1],
+            labelled.patient[::-1],
+            labelled.embedding[::-1],
+            {name: column[::-1] for name, column in labelled.columns.items()},
+            labelled.labels,
+        )
         assert run(selector, pool, 9, back, 4) == run(selector, pool, 9, labelled, 4)
+
+    def test_it_says_whether_it_reads_labels(self, selector: str) -> None:
+        """What is told of a strategy's needs is true: ``labels=True`` for who looks at them, and for nobody else."""
+
+        class Watched(dict):  # type: ignore[type-arg]
+            read = False
+
+            def __getitem__(self, region):
+                Watched.read = True
+                return super().__getitem__(region)
+
+        pool, labelled = make(40, 4, "ordinary", 2)
+        run(selector, pool, 9, replace(labelled, labels=Watched(labelled.labels)), 4)
+        assert Watched.read == says(strategy(selector).selector, "labels")
 
 
 @pytest.mark.parametrize("selector", ["top", "bottom"])
@@ -127,4 +181,4 @@ def test_scores_that_are_not_finite_lose(selector: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(components("selector")))
 def test_it_says_what_it_is(name: str) -> None:
-    assert bind("selector", name).component.summary
+    assert components("selector")[name].summary

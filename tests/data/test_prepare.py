@@ -222,6 +222,26 @@ def test_cache_key_follows_files_and_settings(tmp_path: Path) -> None:
     assert {p.name.split("-")[-1] for p in folders} >= {first, changed}
 
 
+def test_the_label_of_a_box_is_cut_to_it(tmp_path: Path) -> None:
+    prepared = ready(made((12, 10, 3)), tmp_path)
+    unit = prepared.regions(["c0"])[1]
+    box = replace(unit, box=((2, 9), (1, 4)))
+    labels = prepared.labels([unit, box])
+    np.testing.assert_array_equal(labels[box], labels[unit][2:9, 1:4])
+    for wrong in (((0, 2),), ((0, 2), (0, 99)), ((0, 2), (0, 2), (0, 2))):
+        with pytest.raises(DataError, match="is no part of a unit"):
+            prepared.labels([replace(unit, box=wrong)])
+    with pytest.raises(DataError, match="is no unit of the prepared data"):
+        prepared.labels([Region("c0", box=((0, 2), (0, 2)))])
+
+
+def test_the_extent_of_a_unit_leaves_padding_out(tmp_path: Path) -> None:
+    prepared = ready(made((12, 10, 3)), tmp_path, size=(16, 10))
+    assert prepared.extent(prepared.regions(["c0"])[0]) == ((2, 14), (0, 10))
+    full = ready(made((12, 10, 3)), tmp_path / "b", size=(8, 10))
+    assert full.extent(full.regions(["c0"])[0]) == ((0, 8), (0, 10))
+
+
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "truth.bin", "index.npz"])
 def test_truncated_cache_is_made_again(name: str, tmp_path: Path) -> None:
     dataset = made((8, 10, 3))
@@ -403,6 +423,7 @@ def test_cases_and_regions_that_are_none(tmp_path: Path) -> None:
         Region("c0", 2, 2),
         Region("c0", 1, 0),
         Region("c0", box=((0, 2), (0, 2), (0, 2))),
+        Region("c0", 2, 0, ((0, 2), (0, 2))),
     ):
         with pytest.raises(DataError, match="no unit of the prepared data"):
             prepared.batch([region])

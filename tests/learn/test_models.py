@@ -101,3 +101,5 @@ def test_wrong_settings_name_themselves() -> None:
         build(_task("segmentation"), 1, Train(options={"dropout": 1.5}))
     with pytest.raises(SettingError, match="widths"):
         build(_task("segmentation"), 1, Train(options={"widths": [8]}))
+    with pytest.raises(SettingError, match="8 channels"):
+        build(_task("segmentation"), 1, Train(options={"widths": [4, 8]}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,18 +9,6 @@ from torch import Tensor, nn
 from curette.errors import SettingError
 from curette.learn.passes import members
 from curette.registry import bind
-
-
-class _Toy(nn.Module):
-    """Foreground probability = image ∘ G, which looks at the image it is given, flipped or not."""
-
-    def __init__(self, gain: list[list[float]]) -> None:
-        super().__init__()
-        self.gain = torch.tensor(gain, dtype=torch.float64)
-
-    def forward(self, x: Tensor) -> Tensor:
-        p = x[:, 0] * self.gain
-        return torch.stack((1 - p, p), 1).log()
 
 
 class _Dropping(nn.Module):
@@ -39,33 +26,6 @@ class _Dropping(nn.Module):
 def _run(name: str, networks: list[nn.Module], x: Tensor, *args: int, seed: int = 0) -> list[Tensor]:
     with torch.inference_mode():
         return list(bind("passes", name, *args)(networks, x, torch.Generator().manual_seed(seed)))
-
-
-@pytest.mark.parametrize(
-    ("gain", "score"),
-    [([[1, 0.5], [1, 0.25]], 0.031640625), ([[0.9, 0.5], [0.3, 0.2]], 0.0215625)],
-)
-def test_flips_are_undone_on_the_output(gain: list[list[float]], score: float) -> None:
-    image = torch.tensor([[0.8, 0.4], [0.2, 0.6]], dtype=torch.float64)[None, None]
-    maps = [t.softmax(1) for t in _run("flips", [_Toy(gain)], image)]
-    if score == 0.031640625:
-        expected = [
-            [[0.8, 0.2], [0.2, 0.15]],
-            [[0.4, 0.4], [0.05, 0.6]],
-            [[0.8, 0.1], [0.2, 0.3]],
-            [[0.2, 0.4], [0.1, 0.6]],
-        ]
-        np.testing.assert_allclose(torch.stack(maps)[:, 0, 1], expected, atol=1e-12)
-    stack = torch.stack(maps)
-    assert (stack - stack.mean(0)).square().mean().item() == pytest.approx(score, abs=1e-12)
-
-
-def test_flips_of_class_logits_are_left_as_they_are() -> None:
-    corner = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
-    with torch.no_grad():
-        corner[1].weight.copy_(torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0]]))
-    found = _run("flips", [corner], torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
-    assert [t.tolist()[0] for t in found] == [[1, 2], [2, 1], [3, 4], [4, 3]]
 
 
 def test_dropout_passes_differ_and_repeat_with_the_seed() -> None:
@@ -94,6 +54,35 @@ def test_dropout_freezes_batch_norm_and_leaves_the_network_and_the_global_genera
 def test_dropout_without_active_dropout_says_what_to_do() -> None:
     with pytest.raises(SettingError, match=r"active dropout.*train\.options"):
         _run("dropout", [_Dropping(p=0.0).eval()], torch.zeros(1, 1, 4, 4))
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout2d(0.5), nn.Dropout(0.5)], ids=["maps", "pixels"])
+def test_consistent_dropout_is_the_same_networks_for_every_image_and_batch(layer: nn.Module) -> None:
+    network = _Dropping()
+    network.drop = layer
+    network.eval()
+    x = torch.randn(5, 1, 6, 6)
+    x[3] = x[1]
+    generator = torch.Generator().manual_seed(3)
+    state = torch.get_rng_state()
+    with torch.inference_mode():
+        passes = bind("passes", "consistent_dropout", 6)
+        whole = torch.stack(list(passes([network], x, generator)))
+        torch.rand(7, generator=generator)  # whatever else was drawn meanwhile
+        late = torch.stack(list(passes([network], x[2:], generator)))
+        plain = network(x)
+    torch.testing.assert_close(whole[:, 2:], late)
+    torch.testing.assert_close(whole[:, 1], whole[:, 3])
+    assert whole.std(0).max() > 0
+    assert torch.equal(state, torch.get_rng_state())
+    assert not network.drop._forward_hooks
+    many = torch.stack(_run("consistent_dropout", [network], x[:1], 3000))
+    torch.testing.assert_close(many.mean(0), plain[:1], atol=0.1, rtol=0.1)  # masks keep the expectation
+
+
+def test_consistent_dropout_needs_active_dropout_too() -> None:
+    with pytest.raises(SettingError, match="consistent_dropout"):
+        _run("consistent_dropout", [_Dropping(p=0.0).eval()], torch.zeros(1, 1, 4, 4))
 
 
 def test_members() -> None:

@@ -10,10 +10,15 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from curette import registry
-from curette.errors import ContractError, SettingError
-from curette.learn.predict import Sums, one_vote
+from curette.errors import SettingError
+from curette.learn.fuse import fused
+from curette.learn.layout import layout
+from curette.learn.passes import count
 from curette.learn.prediction import NEEDS
+from curette.learn.stacked import stacked
+from curette.learn.sums import Sums, one_vote
 from curette.learn.torch_learner import TorchModel
+from curette.query.strategy import parse_strategy
 from curette.registry import bind, register
 from learn.toys import BLOBS, DISCS, Pictures, learner
 
@@ -33,11 +38,11 @@ def test_sums_equal_those_of_stacked_passes(
     generator = torch.Generator().manual_seed(seed)
     stack = 5 * torch.randn(passes, batch, classes, *space, generator=generator)
     features = torch.randn(passes, batch, 3, *space, generator=generator)
-    sums = Sums(NEEDS)
+    sums = Sums(NEEDS, features[0], None)
     for logits, deep in zip(stack, features, strict=True):
         sums.add(logits)
         sums.embed(deep)
-    found = sums.prediction([], None, _single)
+    found = sums.prediction([], _single)
     p = stack.double().softmax(2)
     votes = nn.functional.one_hot(p.argmax(2), classes).movedim(-1, 2).double()
     expected = {
@@ -54,9 +59,9 @@ def test_sums_equal_those_of_stacked_passes(
 
 
 def test_certain_predictions_keep_a_finite_entropy() -> None:
-    sums = Sums(frozenset({"member_entropy"}))
+    sums = Sums(frozenset({"member_entropy"}), torch.empty(2, 1), None)
     sums.add(torch.tensor([[1000.0, -1000.0], [0.0, -50.0]]))
-    entropy = sums.prediction([], None, _single).member_entropy
+    entropy = sums.prediction([], _single).member_entropy
     assert torch.isfinite(entropy).all()
     assert 0 < entropy[1] < 1e-18
 
@@ -144,9 +149,53 @@ def test_a_sweep_repeats_with_its_seed_and_depends_on_it(trained: tuple[Pictures
     assert not torch.equal(means(1), means(2))
 
 
+@pytest.mark.parametrize("text", ["dropout", "flips"])
+def test_distances_from_the_mean_are_those_of_the_same_passes(
+    trained: tuple[Pictures, TorchModel], text: str
+) -> None:
+    """The second round sees what the first saw, random passes included, and leaves the embeddings alone."""
+    pictures, model = trained
+    asked, needs = learner(pictures, batch=12), frozenset({"deviation", "soft_dice", "embedding"})
+    passes = bind("passes", text, 3)
+    found = next(asked.predict(model, pictures.regions, passes, needs, seed=4))
+    once = next(asked.predict(model, pictures.regions, passes, frozenset({"embedding"}), seed=4))
+    torch.testing.assert_close(found.embedding, once.embedding)
+    networks = [fused(network) for network in model.networks]
+    x = layout(torch.from_numpy(pictures.batch(pictures.regions)[0]))
+    with torch.inference_mode():
+        logits = list(passes(networks, x, torch.Generator().manual_seed(4)))
+    p = torch.stack(logits).softmax(2)
+    torch.testing.assert_close(found.deviation, (p - p.mean(0)).abs().mean(0), atol=1e-5, rtol=1e-3)
+    expected = stacked(pictures.regions, p.movedim(0, 1)).soft_dice
+    torch.testing.assert_close(found.soft_dice, expected, atol=1e-5, rtol=1e-3)
+    assert found.deviation.max() > 1e-3
+
+
+@pytest.mark.parametrize("text", ["flips(6)", "rotations(8)", "windows(augment(2), size=16, stride=12)"])
+def test_views_of_images_that_are_not_square(trained: tuple[Pictures, TorchModel], text: str) -> None:
+    pictures, model = trained
+    passes = parse_strategy(f"{text} > entropy > top").passes
+    needs = NEEDS - {"feature_map"}
+    for found in learner(pictures, batch=6).predict(model, pictures.regions, passes, needs, seed=0):
+        assert tuple(found.mean.shape) == (6, 3, 20, 24)
+        torch.testing.assert_close(found.mean.sum(1), torch.ones_like(found.mean[:, 0]))
+        assert found.embedding.shape == (6, 24)
+        assert found.passes == count(passes)
+
+
+def test_what_a_view_cannot_see_is_not_valid(trained: tuple[Pictures, TorchModel]) -> None:
+    pictures, model = trained
+    passes = bind("passes", "augment", 4, rotate=45)
+    for found in learner(pictures, batch=5).predict(model, pictures.regions, passes, NEEDS, seed=0):
+        assert found.valid is not None
+        assert found.valid[:, 8:12, 10:14].all()
+        assert not found.valid[:, 0, 0].all()
+        torch.testing.assert_close(found.mean.sum(1), torch.ones_like(found.mean[:, 0]))
+
+
 def test_an_unknown_need_is_refused(trained: tuple[Pictures, TorchModel]) -> None:
     pictures, model = trained
-    with pytest.raises(ContractError, match="vote"):
+    with pytest.raises(SettingError, match="vote"):
         next(learner(pictures).predict(model, pictures.regions, _single, frozenset({"vote"}), seed=0))
 
 

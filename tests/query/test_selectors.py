@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curette.errors import CuretteWarning, SettingError
+from curette.errors import SettingError
 from curette.query import selectors  # noqa: F401
 from curette.query.candidates import Labelled
 from curette.query.selectors.ranking import highest
@@ -125,81 +125,6 @@ def test_stochastic_batches_lose_by_the_number_of_unwanted_members() -> None:
         ]
 
 
-Z = np.array([(0, 0), (1, 0), (4, 0), (4, 1), (0, 6), (20, 20)], np.float32)
-
-
-def test_k_center_from_a_labelled_point() -> None:
-    pool, seen = pool_of(np.zeros(5), embedding=Z[1:]), Labelled([Region("l")], None, Z[:1])
-    raw = {"labelled": seen, "standardise": False}
-    assert [i + 1 for i in pick("k_center", pool, 3, **raw)] == [5, 4, 3]
-    assert [i + 1 for i in pick("k_center", pool, 2, **raw, outliers=1)] == [4, 3]
-    assert sorted(pick("k_center", pool, 5, **raw, outliers=3)) == list(range(5))
-
-
-@given(st.integers(0, 10**6), st.integers(0, 6), st.booleans(), st.sampled_from([0.0, 30.0]))
-def test_k_center_is_the_greedy_of_the_textbook(seed: int, m: int, standardise: bool, offset: float) -> None:
-    rng = RNG(seed)
-    points = (rng.normal(size=(25 + m, 4)) * [1, 5, 0.1, 1] + offset).astype(np.float32)
-    points[:, 3] = 7  # a feature that never changes
-    pool, seen = points[m:], points[:m]
-    labelled = Labelled([Region(f"l{i}") for i in range(m)], None, seen)
-    found = pick(
-        "k_center",
-        pool_of(np.zeros(25), embedding=pool),
-        10,
-        rng=rng,
-        labelled=labelled,
-        standardise=standardise,
-    )
-    x = points.astype(np.float64)
-    if standardise:
-        x = (x - x.mean(axis=0)) / np.where(x.std(axis=0) > 1e-4, x.std(axis=0), 1)
-    done = [*range(m)] or [found[0] + m]
-    radii = []
-    for i in found if m else found[1:]:
-        distance = np.linalg.norm(x[:, None] - x[done], axis=2).min(axis=1)
-        radii.append(distance[i + m] / distance[m:].max())
-        done.append(i + m)
-    np.testing.assert_allclose(radii, 1, rtol=1e-3)  # float32 may swap points that are equally far
-
-
-def test_k_center_starts_anywhere_when_nothing_is_labelled() -> None:
-    pool = pool_of(np.zeros(5), embedding=Z[1:])
-    assert {pick("k_center", pool, 1, rng=RNG(s))[0] for s in range(40)} == {0, 1, 2, 3, 4}
-
-
-def test_k_center_leaves_broken_features_to_the_end() -> None:
-    z = Z.copy()
-    z[2, 0], z[4, 1] = np.nan, np.inf
-    for m in (0, 1):
-        labelled = Labelled([Region("l")] * m, None, np.zeros((m, 2), np.float32))
-        with pytest.warns(CuretteWarning, match="2 of 6 embeddings are not finite"):
-            found = pick("k_center", pool_of(np.zeros(6), embedding=z), 6, labelled=labelled)
-        assert found[4:] == [2, 4]
-
-
-def test_k_center_scales_features_but_not_rounding_noise() -> None:
-    rng = RNG(0)
-    z = rng.normal(size=(50, 3)).astype(np.float32)
-    dead = (1 + 1e-6 * rng.normal(size=(50, 1))).astype(np.float32)
-    labelled = Labelled([Region("l")], None, np.zeros((1, 3), np.float32))
-    wider = Labelled([Region("l")], None, np.array([[0, 0, 0, 1]], np.float32))
-    expected = pick("k_center", pool_of(np.zeros(50), embedding=z), 9, labelled=labelled)
-    assert (
-        pick("k_center", pool_of(np.zeros(50), embedding=z * [1, 100, 1e-3]), 9, labelled=labelled)
-        == expected
-    )
-    noisy = pool_of(np.zeros(50), embedding=np.hstack([z, dead]))
-    assert pick("k_center", noisy, 9, labelled=wider) == expected
-
-
-def test_k_center_of_duplicates_takes_each_once() -> None:
-    z = np.repeat(Z[:2], 5, axis=0)
-    found = pick("k_center", pool_of(np.zeros(10), embedding=z), 10)
-    assert sorted(found) == list(range(10))
-    assert (found[0] < 5) != (found[1] < 5)  # the other place comes second
-
-
 @pytest.mark.parametrize(
     ("name", "options", "says"),
     [
@@ -207,7 +132,6 @@ def test_k_center_of_duplicates_takes_each_once() -> None:
         ("stochastic_batches", {"groups": -1}, "groups is -1"),
         ("stochastic_batches", {"reduce": "median"}, "Unknown reduction 'median'"),
         ("stochastic_batches", {"remainder": "keep"}, "Did you mean 'keep_short'"),
-        ("k_center", {"outliers": -2}, "outliers is -2"),
     ],
 )
 def test_impossible_options(name: str, options: dict, says: str) -> None:

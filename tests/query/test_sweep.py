@@ -7,8 +7,9 @@ from curette import registry
 from curette.errors import ContractError
 from curette.query.arrays import to_numpy
 from curette.query.granularity import unit
+from curette.query.occasion import Occasion
 from curette.query.strategy import parse_strategy
-from curette.query.sweep import embed, maps, sweep
+from curette.query.sweep import maps, recall, sweep
 from curette.region import Region
 from fakes import CLASSIFICATION, SEGMENTATION, FakeImages, FakeLearner
 
@@ -130,10 +131,12 @@ def test_a_granularity_may_yield_more_candidates_than_regions(pool: Pool, monkey
 def test_embeddings_of_the_labelled_set_are_those_of_the_pool(pool: Pool) -> None:
     strategy = parse_strategy("core_set")
     (candidates,) = pool.sweep("core_set")
-    features = embed(pool.learner, pool.model, pool.regions[4:9], strategy.passes, seed=5)
+    features, columns = recall(pool.learner, pool.model, pool.regions[4:9], strategy, seed=5)
+    assert features is not None
+    assert columns == {}
     np.testing.assert_allclose(features, candidates.embedding[4:9], atol=1e-6)
     assert features.dtype == np.float32
-    assert embed(pool.learner, pool.model, [], strategy.passes, seed=5).shape[0] == 0
+    assert recall(pool.learner, pool.model, [], strategy, seed=5) == (None, {})
 
 
 @pytest.mark.parametrize("task", [SEGMENTATION, CLASSIFICATION], ids=lambda t: t.kind)
@@ -183,3 +186,31 @@ def test_tensors_come_back_as_arrays() -> None:
         made = torch.ones(2, 3)
     assert isinstance(to_numpy(made), np.ndarray)
     assert isinstance(to_numpy(torch.ones(2, requires_grad=True)), np.ndarray)
+
+
+def test_boxes_recall_the_features_inside_them_and_the_columns_of_their_unit(pool: Pool) -> None:
+    text = "single > entropy > patch(4, 4, stride=4, per_unit=16) > k_center"
+    strategy = parse_strategy(text)
+    (candidates,) = pool.sweep(text)
+    some = [candidates.regions[i] for i in (40, 3, 17, 4)]
+    mixed = [some[0], pool.regions[5], *some[1:]]
+    features, columns = recall(pool.learner, pool.model, mixed, strategy, seed=5)
+    assert columns == {}
+    np.testing.assert_allclose(features[[0, 2, 3, 4]], candidates.embedding[[40, 3, 17, 4]], atol=1e-6)
+    whole, _ = recall(pool.learner, pool.model, [pool.regions[5]], parse_strategy("core_set"), seed=5)
+    np.testing.assert_allclose(features[1], whole[0], atol=1e-6)
+    assert len(np.unique(candidates.embedding.round(5), axis=0)) > len(pool.regions)
+
+
+def test_patches_without_a_model_never_ask_it(pool: Pool) -> None:
+    pool.model = None
+    text = "none > none > patch(4, 5) > random"
+    taken = frozenset({replace(pool.regions[0], box=((0, 16), (0, 14)))})
+    (found,) = pool.sweep(text, taken=taken, occasion=Occasion(budget=7, size=(16, 16)))
+    assert pool.learner.sweeps == 0
+    assert len(found) == 7
+    assert found.ordered
+    np.testing.assert_allclose(found.cost, 20 / 256)
+    assert len({r.unit for r in found.regions}) == 7  # as many as the budget, each from another unit
+    (more,) = pool.sweep("none > none > patch(4, 5) > strided", occasion=Occasion(budget=7, size=(16, 16)))
+    assert len(more) == 140  # a selector that chooses gets something to choose from

@@ -32,13 +32,14 @@ Bytes = NDArray[np.uint8]
 class Gallery:
     """The first n picks of one query, in pick order.
 
-    regions     text forms of the picked regions
+    regions     text forms of the picked regions; pictures of a box show its whole unit
     scores      float32 [n], higher = wanted more; NaN where the strategy gives none
     image       uint8 [n, C, H, W], at most 3 channels
     truth       uint8 [n, H, W] class indices (the task's ignore value kept), or [n] for classification
     prediction  uint8, like `truth`
     score_map   float32 [n, H, W] (8-bit steps between its minimum and maximum), or None
     classes     class names by index, () when they were not given
+    factor      how many pixels of the unit make one of a picture
     """
 
     strategy: str
@@ -51,6 +52,7 @@ class Gallery:
     prediction: Bytes
     score_map: NDArray[np.float32] | None
     classes: tuple[str, ...] = ()
+    factor: int = 1
 
     def __len__(self) -> int:
         return len(self.regions)
@@ -85,7 +87,7 @@ def save_gallery(
 ) -> Path:
     """Keep the picks of one query as small pictures, replacing an older file in one step.
 
-    `image` [n, C, H, W] prepared images; `truth` and `prediction` [n, H, W] (segmentation) or [n] (classification) class
+    `image` [n, C, H, W] prepared images of the picked units, or of the units that picked boxes lie in; `truth` and `prediction` [n, H, W] (segmentation) or [n] (classification) class
     indices; `score_map` [n, H, W] or None; all in pick order. Raises `ContractError` when their lengths differ and
     `DataError` when the file cannot be written.
     """
@@ -108,6 +110,7 @@ def save_gallery(
         "truth": _labels(np.asarray(truth[:n]), factor),
         "prediction": _labels(np.asarray(prediction[:n]), factor),
         "classes": np.array(list(classes), dtype=np.str_),
+        "factor": np.array(factor),
     }
     if score_map is not None:
         steps, low, high = _quantise(_shrink(np.asarray(score_map[:n], np.float32), factor))
@@ -140,6 +143,7 @@ def load_gallery(path: Path) -> Gallery:
             prediction=stored["prediction"],
             score_map=score_map,
             classes=tuple(str(c) for c in stored["classes"]),
+            factor=int(stored.get("factor", 1)),
         )
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as problem:
         raise DataError(

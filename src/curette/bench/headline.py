@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import curette
 from curette.bench.facts import Facts
-from curette.bench.record import StudyRecord, higher_is_better
+from curette.bench.record import RANDOM, StudyRecord, higher_is_better
 from curette.bench.summary import LEVEL, Standing, standings
 from curette.bench.trace import TracedRun
-from curette.bench.wording import label, p_value, signed
+from curette.bench.wording import label, p_value, plural, signed
 
 
 def facts_of(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun]) -> list[tuple[str, str]]:
@@ -32,7 +32,7 @@ def facts_of(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun
     rows += [
         (
             "Budget",
-            f"{query.initial} {study.data.unit}s at the start, then {query.cycles - 1} × {query.budget}",
+            f"{query.initial} {study.data.unit}s at the start{_chosen(record)}, then {query.cycles - 1} × {query.budget}{_of(record)}",
         ),
         ("Seeds", ", ".join(map(str, record.seeds))),
         (
@@ -49,6 +49,17 @@ def facts_of(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun
         )
     ]
     return rows
+
+
+def _of(record: StudyRecord) -> str:
+    """What queries ask for, where that is not the study's unit."""
+    return "" if record.what == record.study.data.unit else f" {plural(record.what)}"
+
+
+def _chosen(record: StudyRecord) -> str:
+    """How the first units were chosen, where that was not by chance."""
+    start = record.study.query.start
+    return "" if record.canonical(start) == RANDOM else f" (chosen by {start})"
 
 
 def brief(record: StudyRecord) -> list[str]:
@@ -68,7 +79,7 @@ def brief(record: StudyRecord) -> list[str]:
     ends = sorted(
         ((r.final.mean, r.strategy, r.final.n) for r in done if r.final), reverse=higher_is_better(metric)
     )
-    said = [f"With {budget} labelled {record.study.data.unit}s, {name} ({cls}) is "]
+    said = [f"With {budget} labelled {plural(record.what)}, {name} ({cls}) is "]
     said[0] += ", ".join(
         f"{value:.{digits}f} for {s}" + (f" (n={n})" if n < seeds else "") for value, s, n in ends
     )

@@ -21,6 +21,7 @@ from curette.loop.experiment import Experiment, advance_together
 from curette.loop.models import Models
 from curette.loop.oracle import SimulatedOracle
 from curette.loop.shared import Picked, Setup, Step
+from curette.query.start import start_strategy
 from curette.query.strategy import Strategy
 from curette.query.sweep import maps
 from curette.recipe import Study
@@ -126,6 +127,9 @@ class Bench:
             finetune=m.study.train.start == "finetune",
             data=m.prepared.digest,
             test=m.test,
+            start=start_strategy(m.study.query, m.study.data.unit),
+            size=m.prepared.size,
+            extent=m.prepared.extent,
             on_pick=self._keep_pictures if m.study.gallery else None,
         )
 
@@ -151,9 +155,10 @@ class Bench:
 
     def _keep_pictures(self, picked: Picked) -> None:
         m, regions = self.materials, list(picked.regions[:LIMIT])
+        units = [region.unit for region in regions]
         seed = derive(picked.run.seed, picked.cycle, "sweep")
-        prediction, score_map = maps(self.setup.learner, picked.model, regions, picked.strategy, seed=seed)
-        labels = m.prepared.labels(regions)
+        prediction, score_map = maps(self.setup.learner, picked.model, units, picked.strategy, seed=seed)
+        labels = m.prepared.labels(units)
         save_gallery(
             m.folder,
             picked.run.name,
@@ -161,8 +166,8 @@ class Bench:
             picked.cycle,
             regions,
             [np.nan if score is None else score for score in picked.scores[:LIMIT]],
-            m.prepared.batch(regions)[0],
-            np.stack([labels[region] for region in regions]),
+            m.prepared.batch(units)[0],
+            np.stack([labels[unit] for unit in units]),
             prediction,
             score_map,
             classes=m.prepared.task.names,

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from curette.errors import DataError, SettingError
 from curette.recipe import Study, load_study
+
+if TYPE_CHECKING:
+    from curette.query.strategy import Strategy
 
 MEAN = "mean"
 RANDOM = "none > none > unit > random"
@@ -116,16 +119,41 @@ class StudyRecord:
     @cached_property
     def control(self) -> str | None:
         """The strategy that is plain random, by meaning rather than by name; None when there is none."""
-        return next((s for s in self.strategies if self.canonical(s) == RANDOM), None)
+        found = {s: self._read(s) for s in self.strategies}
+        plain = [s for s in self.strategies if self.canonical(s) == RANDOM]
+        return next(iter(plain), None) or next(
+            (s for s, read in found.items() if read and _chance(read)), None
+        )
+
+    @cached_property
+    def what(self) -> str:
+        """What budgets count: the study's unit, or ``patch`` or ``pick`` where (some) strategies pick parts of units."""
+        cuts = {bool(read and read.cuts) for read in map(self._read, self.strategies)}
+        return {False: self.study.data.unit, True: "patch"}[cuts.pop()] if len(cuts) == 1 else "pick"
+
+    @cached_property
+    def sizes(self) -> int:
+        """How many sizes of regions the strategies pick: whole units are one, patches of 32 × 32 another."""
+        read = [r for r in map(self._read, self.strategies) if r]
+        return len({tuple(r.granularity.args) if r.cuts else () for r in read})
 
     def canonical(self, strategy: str) -> str:
         """The four-part form of a strategy's text, or the text itself when parts of it are not installed here."""
+        return str(self._read(strategy) or strategy)
+
+    def _read(self, strategy: str) -> Strategy | None:
         from curette.query.strategy import parse_strategy
 
         try:
-            return str(parse_strategy(strategy, self.study.data.unit))
+            return parse_strategy(strategy, self.study.data.unit)
         except SettingError:
-            return strategy
+            return None
+
+
+def _chance(strategy: Strategy) -> bool:
+    """Whether a strategy is plain random, of whatever size of regions."""
+    passes, scorer, _, selector = strategy.parts
+    return (passes.name, scorer.name, str(selector)) == ("none", "none", "random") and not strategy.truth
 
 
 def uses_truth(strategy: str) -> bool:

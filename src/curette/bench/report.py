@@ -11,7 +11,7 @@ from curette.bench.sections import differences, page
 from curette.bench.summary import caveats, curves
 from curette.bench.tables import write_text
 from curette.bench.trace import read_trace
-from curette.bench.wording import label
+from curette.bench.wording import label, plural
 from curette.errors import DataError
 
 
@@ -57,6 +57,6 @@ def draw_summary(folder: Path, path: Path) -> Path:
         looks(record.strategies, record.control),
         title=title,
         ylabel=f"{name}, {cls}",
-        xlabel=f"labelled {record.study.data.unit}s",
+        xlabel=f"labelled {plural(record.what)}",
         control=record.control,
     )

@@ -15,7 +15,7 @@ from curette.bench.record import MEAN, StudyRecord, higher_is_better, uses_truth
 from curette.bench.showcase import showcase
 from curette.bench.summary import LEVEL, Against, Standing, against_control, caveats, curves, standings
 from curette.bench.trace import TracedRun
-from curette.bench.wording import label, p_value, seconds, signed
+from curette.bench.wording import label, p_value, plural, seconds, signed
 from curette.recipe import dump_study
 
 _SHAPES = {
@@ -46,7 +46,7 @@ def page(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun]) -
         ],
         "strategies": [_strategy(record, s, look[s], i) for i, s in enumerate(look)],
         "control": record.control,
-        "unit": record.study.data.unit,
+        "counted": plural(record.what),
         "seeds": len(record.seeds),
         "metrics": [_metric(record, m, look) for m in record.metrics],
         "level": f"{LEVEL:g}",
@@ -85,14 +85,13 @@ def _metric(record: StudyRecord, metric: str, look: dict[str, Look]) -> dict[str
     classes = record.classes(metric)
     main = classes[0]
     drawn = {cls: curves(record, metric, cls) for cls in classes}
-    unit = record.study.data.unit
     shown = classes if len(classes) > 2 else classes[:1]  # the mean of a single class is that class
     panels = [
         panel(
             drawn[c],
             look,
             title="mean of the classes" if c == MEAN and len(shown) > 1 else c,
-            xlabel=f"labelled {unit}s",
+            xlabel=f"labelled {plural(record.what)}",
             salt=f"{metric} {c}",
             wide=c == main,
         )

@@ -10,6 +10,7 @@ from typing import Any
 from curette.bench.gallery import Gallery, load_gallery
 from curette.bench.record import StudyRecord
 from curette.bench.thumbnails import class_indices, outline_colour, strip
+from curette.bench.wording import counted
 from curette.region import Region
 
 BYTES = 5_000_000
@@ -68,9 +69,15 @@ def _cycle(record: StudyRecord, gallery: Gallery, shown: int) -> dict[str, Any]:
 
 
 def _summary(regions: Sequence[str], unit: str) -> str:
-    cases = len({Region.parse(r).case for r in regions})
-    picks = f"{len(regions)} {unit}{'s' * (len(regions) != 1)}"
-    return picks if unit == "image" else f"{picks} from {cases} case{'s' * (cases != 1)}"
+    picked = [Region.parse(r) for r in regions]
+    units, cases = len({r.unit for r in picked}), len({r.case for r in picked})
+    what = "patch" if any(r.box for r in picked) else unit
+    said = counted(len(regions), what)
+    if what != unit:
+        said += f" from {counted(units, unit)}"
+    if unit == "image":
+        return said
+    return f"{said} {'of' if what != unit else 'from'} {counted(cases, 'case')}"
 
 
 def _card(gallery: Gallery, pick: int) -> dict[str, Any]:

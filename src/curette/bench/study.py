@@ -20,9 +20,11 @@ from curette.data.datasets import open_dataset
 from curette.data.prepare import prepare
 from curette.data.splits import Splits, split_patients
 from curette.errors import CuretteError, SettingError
+from curette.learn.encoders import check_rows
 from curette.learn.metrics import metric_names
 from curette.loop.models import tidy
-from curette.loop.shared import check_budget, check_data
+from curette.loop.shared import check_budget, check_data, of_whole_units
+from curette.query.start import check_start, start_strategy
 from curette.query.strategy import Strategy, check, parse_strategy
 from curette.recipe import Study
 
@@ -60,13 +62,18 @@ def run_study(
     dataset = open_dataset(study.data)
     for strategy in strategies:
         check(strategy, dataset.task, study.data.unit, study.query.budget)
+    start = start_strategy(study.query, study.data.unit)
+    check_start(start, dataset.task, study.data.unit, study.query.initial)
     metric_names(dataset.task, study.metrics)
     prepared = prepare(dataset, study.data, study.prepare, on_prepare)
     dataset = prepared.kept(dataset)
     splits = _splits(place, study, dataset)
     materials = Materials(place.path, study, strategies, prepared, splits, make_learner)
-    check_budget(study.query, len(materials.pool))
+    for strategy in strategies:
+        check_budget(of_whole_units(study.query, strategy, start), len(materials.pool))
     _ = materials.test
+    for strategy in (*strategies, start) if start else strategies:
+        check_rows(strategy.passes, prepared, materials.pool)
     if not place.ledger.exists():
         make_learner(study, prepared)  # an unknown network or a missing device shows here
     with place.lock(), _terminable():

@@ -117,6 +117,8 @@ def caveats(record: StudyRecord) -> list[str]:
     if record.unfinished:
         total = len(record.strategies) * len(record.seeds)
         said.append(f"unfinished: {total - len(record.unfinished)} of {total} runs are complete")
+    if record.sizes > 1:
+        said.append("strategies pick regions of different sizes: equal numbers are not equal effort")
     if record.control is None:
         said.append("no random control")
     needed = next(n for n in range(1, 64) if statistics.smallest_p(n) < LEVEL)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from curette.bench.gallery import Bytes, Gallery
+from curette.region import Box, Region
 
 SIDE = 160
 """Target for the longer side of one panel, in pixels; about twice what a phone shows."""
@@ -31,6 +32,7 @@ OUTLINES = (
 _GAP = 4
 _BETWEEN = 96
 _IGNORED = (120, 120, 120)
+_FRAME = (255, 255, 255)
 
 
 def outline_colour(cls: int) -> str:
@@ -42,7 +44,8 @@ def strip(gallery: Gallery, pick: int, *, upright: bool) -> tuple[str, int, int]
     """One pick as a data URL, with its width and height in pixels.
 
     `upright` turns slices from array order (x right-left, y back-front, as in RAS+) to the radiologist's view: anterior on
-    top, the patient's left on the viewer's right. The score map uses one scale for all picks of the cycle.
+    top, the patient's left on the viewer's right. The score map uses one scale for all picks of the cycle. Of a picked box
+    the whole unit is shown, with a white frame around the box.
     """
     image = _picture(gallery.image[pick])
     panels = [image, image] if gallery.truth.ndim == 3 else [image]
@@ -57,6 +60,10 @@ def strip(gallery: Gallery, pick: int, *, upright: bool) -> tuple[str, int, int]
     large = [_enlarge(p, zoom, smooth=True) for p in turned]
     for panel, label in zip(large, labels, strict=False):
         _outline(panel, _enlarge(_turn(label, upright), zoom, smooth=False), width=2 if zoom > 2 else 1)
+    if box := Region.parse(gallery.regions[pick]).box:
+        frame = _enlarge(_turn(_inside(box, gallery), upright), zoom, smooth=False)
+        for panel in large:
+            panel[frame & ~_core(frame, 1)] = _FRAME
     gap = np.full((height * zoom, _GAP, 3), _BETWEEN, np.uint8)
     joined = np.concatenate([part for panel in large for part in (gap, panel)][1:], axis=1)
     return _encode(joined), joined.shape[1], joined.shape[0]
@@ -106,10 +113,22 @@ def _outline(panel: Bytes, label: Bytes, width: int) -> None:
         if cls > 128:  # an ignore value, 255 unless the task says otherwise
             panel[inside] = panel[inside] // 2 + np.array(_IGNORED, np.uint8) // 2
             continue
-        core = inside.copy()
-        for axis, step in product((0, 1), (width, -width)):
-            core &= _shifted(inside, step, axis)
-        panel[inside & ~core] = OUTLINES[(cls - 1) % len(OUTLINES)]
+        panel[inside & ~_core(inside, width)] = OUTLINES[(cls - 1) % len(OUTLINES)]
+
+
+def _inside(box: Box, gallery: Gallery) -> NDArray[np.bool_]:
+    """Where a picked box lies in the picture of its unit."""
+    mask = np.zeros(gallery.image.shape[2:], np.bool_)
+    mask[tuple(slice(a // gallery.factor, -(-b // gallery.factor)) for a, b in box)] = True
+    return mask
+
+
+def _core(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """The mask without its edge of `width` pixels."""
+    core = inside.copy()
+    for axis, step in product((0, 1), (width, -width)):
+        core &= _shifted(inside, step, axis)
+    return core
 
 
 def _shifted(mask: NDArray[np.bool_], step: int, axis: int) -> NDArray[np.bool_]:

@@ -21,6 +21,16 @@ def label(metric: str) -> tuple[str, int]:
     return _METRICS.get(metric, (metric.replace("_", " "), 3))
 
 
+def counted(n: int, what: str) -> str:
+    """A number of things: ``1 slice``, ``3 patches``."""
+    return f"{n} {what if n == 1 else plural(what)}"
+
+
+def plural(what: str) -> str:
+    """More than one of a thing."""
+    return f"{what}es" if what.endswith("ch") else f"{what}s"
+
+
 def signed(value: float, digits: int) -> str:
     """A difference, always with its sign."""
     return f"{value:+.{digits}f}".replace("-", "−")

@@ -139,22 +139,23 @@ def report(
 
 
 @app.command()
-def strategies(as_json: Json = False) -> None:
+def strategies(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Only this one, with all there is to know of it.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """List the query strategies, and the parts to make others from."""
     from curette.cli import catalogue
+    from curette.cli.listing import print_parts, print_strategies, print_strategy
 
-    found = catalogue.strategies()
     if as_json:
-        print_json(found)
-        return
-    rows = [
-        (s["name"], s["strategy"], s["when"] + (" Uses ground truth." if s["uses_truth"] else ""), s["paper"])
-        for s in found["strategies"]
-    ]
-    print_table("Strategies", ("name", "in full", "when", "paper"), rows)
-    for kind, cards in found["parts"].items():
-        _cards(f"\nParts: {kind}", cards)
-    print("\nPut parts together as  passes > scorer > granularity > selector,  or  NAME > selector.")
+        print_json(catalogue.strategies() if name is None else catalogue.strategy(name))
+    elif name is not None:
+        print_strategy(name)
+    else:
+        print_strategies()
+        print_parts(catalogue.strategies()["parts"])
 
 
 @app.command()

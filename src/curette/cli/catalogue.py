@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
-from curette.registry import Component, components
+from curette.registry import Bound, Component, components
 
 PARTS = ("passes", "scorer", "granularity", "selector")
 
 
 def strategies() -> dict[str, Any]:
     """Named strategies, and the parts that others can be put together from."""
-    from curette.query.strategy import PRESETS, parse_strategy
+    from curette.query.strategy import PRESETS
 
-    named = [
-        {
-            "name": name,
-            "strategy": preset.text,
-            "when": preset.when,
-            "paper": preset.paper,
-            "uses_truth": preset.truth or parse_strategy(name).truth,
-        }
-        for name, preset in PRESETS.items()
-    ]
-    parts = {kind: [describe(c) for c in components(kind).values()] for kind in PARTS}
-    return {"strategies": named, "parts": parts}
+    parts = {kind: [describe(c) | _demands(c) for c in components(kind).values()] for kind in PARTS}
+    return {"strategies": [strategy(name) for name in PRESETS], "parts": parts}
+
+
+def strategy(name: str) -> dict[str, Any]:
+    """A named strategy's card. Raises `SettingError` for an unknown name."""
+    from curette.query.facts import Facts
+
+    facts = Facts(name)
+    preset = facts.preset
+    return {
+        "name": name,
+        "strategy": preset.text,
+        "when": preset.when,
+        "paper": preset.paper,
+        "uses_truth": facts.truth,
+        "aliases": list(facts.aliases),
+        "family": preset.family,
+        "fails": preset.fails,
+        "year": preset.year,
+        "cost": facts.cost,
+        "needs": facts.needs,
+        "passes": facts.passes,
+        "networks": facts.networks,
+        "features": facts.features,
+        "labels": facts.labels,
+        "columns": list(facts.columns),
+        "notes": list(preset.notes),
+    }
 
 
 def datasets() -> list[dict[str, Any]]:
@@ -52,7 +70,12 @@ def describe(component: Component) -> dict[str, Any]:
     }
 
 
-def form(card: dict[str, Any]) -> str:
+def _demands(component: Component) -> dict[str, Any]:
+    """What a part of a strategy asks of the others."""
+    return {"needs": sorted(Bound(component).needs), "min_passes": int(component.info.get("min_passes", 0))}
+
+
+def form(card: Mapping[str, Any]) -> str:
     """How to write a component with its options: ``dropout(n=10)``."""
     options = [name if value is None else f"{name}={_text(value)}" for name, value in card["options"].items()]
     return f"{card['name']}({', '.join(options)})" if options else card["name"]

@@ -16,7 +16,7 @@ from curette.data.cache import MANIFEST
 from curette.data.case import Dataset, Geometry
 from curette.data.grid import Grid
 from curette.errors import DataError
-from curette.region import Region
+from curette.region import Box, Region
 from curette.task import Task
 
 NO_TARGET = -1
@@ -113,12 +113,21 @@ class Prepared:
         return images, valid
 
     def labels(self, regions: Sequence[Region]) -> Mapping[Region, NDArray[np.uint8]]:
-        """What an oracle would answer, read when asked for: maps [*S] of training indices (padding is background), or
-        0-d arrays for classification. Raises `DataError` naming a case that has no label."""
+        """What an oracle would answer, read when asked for: maps [*S] of training indices (padding is background), of a
+        box the map inside it, or 0-d arrays for classification. Raises `DataError` naming a case that has no label, or a
+        box that is no part of a unit.
+        """
         for region in regions:
             if not self.has_label(region.case):
                 raise DataError(f"Case '{region.case}' has no label, so it cannot answer for '{region}'.")
         return _Labels(self, regions)
+
+    def extent(self, unit: Region) -> Box:
+        """The box of a unit that shows an image; the rest is padding."""
+        case = self._row(unit.case)
+        if self._full[case]:
+            return tuple((0, n) for n in self.size)
+        return tuple((part.start, part.stop) for part in self._grid(case).filled)
 
     # Cases -----------------------------------------------------------------------------------------------------------
 
@@ -221,7 +230,8 @@ class Prepared:
         for region in regions:
             row = self._row(region.case)
             whole = axis is None and region.axis < 0 and not region.box
-            if not whole and not (region.axis == axis and region.index < count[row]):
+            part = region.axis == axis and region.index < count[row] and not region.box
+            if not whole and not part:
                 raise DataError(
                     f"Region '{region}' is no unit of the prepared data, e.g. {self.regions([region.case])[0]}."
                 )
@@ -232,16 +242,29 @@ class Prepared:
 class _Labels(Mapping[Region, NDArray[np.uint8]]):
     def __init__(self, prepared: Prepared, regions: Sequence[Region]) -> None:
         self._prepared = prepared
-        self._units = dict(zip(regions, prepared._units(regions).tolist(), strict=True))
+        units = prepared._units(region.unit for region in regions)
+        self._units = dict(zip(regions, units.tolist(), strict=True))
+        for region in regions:
+            if region.box and not _fits(region.box, prepared.size, prepared.task):
+                raise DataError(f"Region '{region}' is no part of a unit of {prepared.size}.")
 
     def __getitem__(self, region: Region) -> NDArray[np.uint8]:
         unit = self._units[region]
         if self._prepared.task.kind == "classification":
             return np.array(self._prepared.truth(region.case), np.uint8)
-        return np.array(self._prepared._maps[unit])
+        return np.array(self._prepared._maps[unit][region.slices])
 
     def __iter__(self) -> Iterator[Region]:
         return iter(self._units)
 
     def __len__(self) -> int:
         return len(self._units)
+
+
+def _fits(box: Box, size: Sequence[int], task: Task) -> bool:
+    """Whether a box lies inside a unit that can be labelled in parts."""
+    return (
+        task.kind == "segmentation"
+        and len(box) == len(size)
+        and all(stop <= length for (_, stop), length in zip(box, size, strict=True))
+    )

@@ -37,6 +37,10 @@ class Learner(Protocol):
         """Yield predictions for `regions` in the given order, batch by batch, with the fields in `needs` filled."""
         ...
 
+    def encode(self, regions: Sequence[Region], passes: Bound, *, seed: int) -> NDArray[np.float32]:
+        """Embeddings [N, d] by passes that are an encoder (`curette.learn.encoders`), without any label or model."""
+        ...
+
     def save(self, model: Model, path: Path) -> None:
         """Write the model to `path` atomically."""
         ...

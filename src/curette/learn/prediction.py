@@ -10,7 +10,24 @@ from curette.region import Region
 
 Array = Any  # a NumPy array or a torch tensor: everything here is written against the array API
 
-NEEDS = frozenset({"mean", "member_entropy", "second_moment", "votes", "logits", "embedding"})
+NEEDS = frozenset(
+    {
+        "mean",
+        "member_entropy",
+        "second_moment",
+        "votes",
+        "logits",
+        "embedding",
+        "deviation",
+        "soft_dice",
+        "pair_dice",
+        "feature_map",
+    }
+)
+"""Fields of `Prediction` a component may need. Besides these it may need any component of kind ``column``."""
+
+TWICE = frozenset({"deviation", "soft_dice"})
+"""Fields that compare each pass with the mean of all: the passes are run a second time for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +42,18 @@ class Prediction:
     votes           [B, C, *S] share of passes whose arg max is the class
     logits          [B, C, *S] logits averaged over passes
     embedding       [B, d] features of the deepest encoder level averaged over space and passes
+    deviation       [B, C, *S] mean over passes of the absolute distance of the probabilities from `mean`
+    soft_dice       [B, C] mean over passes of the soft Dice, 2 Σ p q / Σ (p + q), of a pass p with the mean q over valid
+                    pixels; 1 where both are empty
+    pair_dice       [B, C] Dice of the arg-max masks of two passes, averaged over all pairs of passes, on pixels that both
+                    could see; 1 where both are empty, and with a single pass
+    feature_map     [B, d, *s] the features of `embedding` before they are averaged over space, of the first pass only: other
+                    passes may have been turned or mirrored
+    columns         further facts of each region by the name of their ``column`` component, [B, …]; see `columns`
     extra           outputs of companions, by name
 
-    Only `mean` is always there; the other fields are None unless a component of the study said it needs them.
+    Only `mean` is always there; the other fields are None unless a component of the study said it needs them. Dense
+    fields are averaged, pixel by pixel, over the passes that could see the pixel.
     """
 
     regions: Sequence[Region]
@@ -39,4 +65,9 @@ class Prediction:
     votes: Array | None = None
     logits: Array | None = None
     embedding: Array | None = None
+    deviation: Array | None = None
+    soft_dice: Array | None = None
+    pair_dice: Array | None = None
+    feature_map: Array | None = None
+    columns: dict[str, Array] = field(default_factory=dict)
     extra: dict[str, Array] = field(default_factory=dict)

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from curette.errors import DataError, SettingError
+from curette.learn.encoders import Encoding, rows
 from curette.learn.learner import Images, Labels
 from curette.learn.models import build
 from curette.learn.precision import choose
@@ -106,6 +108,11 @@ class TorchLearner:
             device=self.device,
             precision=model.precision,
         )
+
+    def encode(self, regions: Sequence[Region], passes: Bound, *, seed: int) -> NDArray[np.float32]:
+        """Embeddings [N, d] of images alone; see `curette.learn.encoders`."""
+        asked = Encoding(self.images, regions, seed, str(self.device), self.batch)
+        return rows(passes(asked), passes, len(regions))
 
     def save(self, model: TorchModel, path: Path) -> None:
         """Write weights, network settings and class names to `path`: all of it, or nothing."""

@@ -1,9 +1,13 @@
 """One run of one strategy with one seed, a durable step at a time.
 
-Cycle c is four steps: *query* (the picks: random for c = 0, the same for every strategy of a seed; else with the model
-of cycle c - 1), *answer* (the oracle labels them), *train*, *measure*. After the last cycle comes *finish*. Which step is
-next follows from the ledger alone, and a step's outcome from the study, the seed and the ledger; so a run that is killed
-anywhere goes on where it was and ends the same.
+Cycle c is four steps: *query* (the picks: for c = 0 by chance or by the study's start, the same for every strategy of a
+seed; else with the model of cycle c - 1), *answer* (the oracle labels them), *train*, *measure*. After the last cycle
+comes *finish*. Which step is next follows from the ledger alone, and a step's outcome from the study, the seed and the
+ledger; so a run that is killed anywhere goes on where it was and ends the same.
+
+A strategy may pick parts of units. The pool is still swept unit by unit, those labelled as a whole excepted; what is
+labelled of a unit is put together for training, and unknown elsewhere. The first cycle picks whole units unless the study's
+start says otherwise.
 """
 
 from __future__ import annotations
@@ -15,18 +19,23 @@ from typing import Any
 
 import numpy as np
 
-from curette.errors import CuretteWarning, SettingError
+from curette.errors import ContractError, CuretteWarning, SettingError
+from curette.learn.encoders import encodes
 from curette.learn.learner import Labels, Model
 from curette.loop.clock import Timing, timed
+from curette.loop.first import first_units, recorded_first
 from curette.loop.ledger import Event
+from curette.loop.merge import whole_units
 from curette.loop.models import model_id
-from curette.loop.shared import Picked, Setup, Step, check_budget, check_data, digest
+from curette.loop.shared import Picked, Setup, Step, check_budget, check_data, digest, of_whole_units
 from curette.loop.state import State
 from curette.loop.trigger import Progress
 from curette.query.candidates import Candidates, Labelled
+from curette.query.scoring import rescored
 from curette.query.select import select
 from curette.query.strategy import Strategy
-from curette.query.sweep import embed, sweep
+from curette.query.sweep import recall, sweep
+from curette.query.truth import revealed
 from curette.region import Region
 from curette.seeds import derive, spawn
 
@@ -38,7 +47,11 @@ class Experiment:
     """
 
     def __init__(self, setup: Setup, strategy: Strategy, seed: int) -> None:
-        check_budget(setup.query, len(setup.pool))
+        check_budget(of_whole_units(setup.query, strategy, setup.start), len(setup.pool))
+        if strategy.cuts and not setup.size:
+            raise ContractError(
+                f"'{strategy.granularity}' picks parts of units, so Setup.size must be given."
+            )
         self.setup, self.strategy, self.seed = setup, strategy, seed
         self.run = setup.ledger.open_run(str(strategy), strategy.name, seed, setup.recipe)
         self._check_record()
@@ -72,13 +85,16 @@ class Experiment:
     # Steps -----------------------------------------------------------------------------------------------------------
 
     def _initial(self) -> Step:
-        pool, query = self.setup.pool, self.setup.query
-        drawn = spawn(self.seed, 0, "initial").permutation(len(pool))[: query.initial]
-        picks = [(pool[i], None) for i in drawn]
-        opened = {"pool": len(pool), "regions": digest(pool), "data": self.setup.data}
-        opened["test"] = digest(self.setup.test)
-        self._record(self._event(0, "opened", data=opened), *self._picks(0, picks, []))
-        return Step(self.run, 0, "query")
+        setup, pool = self.setup, self.setup.pool
+        opened = {"pool": len(pool), "regions": digest(pool), "data": setup.data, "test": digest(setup.test)}
+        queried = recorded_first(setup.ledger, self.run) if setup.start else []
+        reused, timing = bool(queried), Timing("start")
+        if not reused:
+            with timed("start") as timing:
+                picks = first_units(setup, self.seed)
+            queried = self._picks(0, picks, [timing] if setup.start else [])
+        self._record(self._event(0, "opened", data=opened), *queried)
+        return Step(self.run, 0, "query", timing.seconds, reused)
 
     def _answer(self, state: State) -> Step:
         oracle = self.setup.oracle
@@ -166,6 +182,7 @@ class Experiment:
         start = self._model(cycle - 1) if self.setup.finetune and cycle > 0 else None
         labels: Labels | None = self.setup.oracle.answer(self._labelled(cycle))
         assert labels is not None  # every one of them was submitted
+        labels = whole_units(labels, self.setup.size, self.setup.task.ignore)
         seed = derive(self.seed, cycle, "train")
         return self.setup.learner.fit(labels, seed=seed, members=self._members(cycle), start=start)
 
@@ -185,7 +202,12 @@ class Experiment:
     ) -> list[Event]:
         """The events of a query: its marker and one event a pick."""
         model = self.model_name(cycle - 1) if cycle > 0 else None
-        data = {"count": len(picks), "timings": [_timing(t) for t in timings]}
+        data: dict[str, Any] = {"count": len(picks), "timings": [_timing(t) for t in timings]}
+        asked = self._asked(cycle)
+        if asked and cycle == 0:
+            data["start"] = str(asked)
+        if asked and encodes(asked.passes):
+            data["features"] = self._features(asked)
         rows = [
             self._event(cycle, "picked", region=str(region), rank=rank, score=score, model=model)
             for rank, (region, score) in enumerate(picks)
@@ -197,17 +219,30 @@ class Experiment:
     ) -> list[tuple[Region, float | None]]:
         """The picks with their scores, in pick order."""
         setup = self.setup
-        features = None
-        if "embedding" in self.strategy.needs and labelled:
-            passes, seed = self.strategy.passes, derive(self.seed, cycle, "sweep")
-            features = embed(setup.learner, model, labelled, passes, seed=seed)
+        seed = derive(self.seed, cycle, "sweep")
+        features, columns = recall(
+            setup.learner, model, labelled, self.strategy, seed=seed, encode=setup.features.of(self.seed)
+        )
         patient = np.array([setup.patient[r.case] for r in labelled], np.int32)
         rng = spawn(self.seed, cycle, str(self.strategy))
-        known = Labelled(labelled, patient, features)
+        known = Labelled(
+            labelled, patient, features, columns, setup.oracle.answer(labelled), cycle, setup.query.cycles
+        )
+        if self.strategy.truth:
+            candidates = revealed(candidates, setup.oracle.answer(candidates.regions), setup.task)
+        candidates = rescored(self.strategy.scorer, candidates, rng, known)
         chosen = select(self.strategy, candidates, setup.query.budget, rng, known)
         if self.strategy.scorer.name == "none":
             return [(candidates.regions[i], None) for i in chosen]
         return [(candidates.regions[i], _plain(float(candidates.score[i]))) for i in chosen]
+
+    def _asked(self, cycle: int) -> Strategy | None:
+        """What makes the picks of a cycle; None for chance in cycle 0."""
+        return self.strategy if cycle > 0 else self.setup.start
+
+    def _features(self, strategy: Strategy) -> str:
+        """Id of the features a strategy looks at whose passes are an encoder."""
+        return self.setup.features.name(strategy.passes, self.seed)
 
     def _check_record(self) -> None:
         if self.run.recipe != self.setup.recipe:
@@ -216,6 +251,13 @@ class Experiment:
                 f"({self.run.recipe}, now {self.setup.recipe}). Use a new folder."
             )
         check_data(self.setup.ledger.events(self.run.id, "opened"), self.setup.pool, self.setup.test)
+        for event in self.setup.ledger.events(self.run.id, "queried"):
+            asked, known = self._asked(event.cycle), event.data.get("features")
+            if asked and known and known != self._features(asked):
+                raise SettingError(
+                    f"The features of '{asked.passes}' are not those that the picks of '{self.run.name}' in cycle "
+                    f"{event.cycle} were chosen by. Bring the file back as it was, or use a new folder."
+                )
 
 
 def advance_together(group: Sequence[Experiment]) -> list[Step]:
@@ -264,6 +306,9 @@ def query_together(group: Sequence[Experiment]) -> list[Step]:
             seed=derive(lead.seed, cycle, "sweep"),
             patient=setup.patient,
             task=setup.task,
+            taken=frozenset(region for region in labelled if region.box),
+            encode=setup.features.of(lead.seed),
+            occasion=setup.occasion(cycle),
         )
     events: list[Event] = []
     done: list[Step] = []
@@ -271,6 +316,11 @@ def query_together(group: Sequence[Experiment]) -> list[Step]:
         with timed("select") as own:
             candidates = found[run.strategy]
             picks = run._select(candidates, state.labelled, model, cycle)
+        if len(picks) < setup.query.budget and run.strategy.cuts:
+            _warn_of_few(run, len(picks), cycle)
+            if not picks:
+                done.append(run._finish(cycle - 1, "pool exhausted"))
+                continue
         if setup.on_pick and picks:
             regions, scores = zip(*picks, strict=True)
             setup.on_pick(Picked(run.run, run.strategy, cycle, regions, scores, model))
@@ -279,6 +329,16 @@ def query_together(group: Sequence[Experiment]) -> list[Step]:
         done.append(Step(run.run, cycle, "query", seconds, reused=run is not lead))
     setup.ledger.record(events)
     return done
+
+
+def _warn_of_few(run: Experiment, found: int, cycle: int) -> None:
+    ending = "" if found else f" The run ends at cycle {cycle - 1}."
+    warnings.warn(
+        f"'{run.strategy.name}', seed {run.seed}: cycle {cycle} picks only {found} of {run.setup.query.budget} patches, as "
+        f"all others would cover too much of what is labelled.{ending}",
+        CuretteWarning,
+        stacklevel=3,
+    )
 
 
 def _plain(value: float) -> float | None:

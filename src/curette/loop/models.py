@@ -9,6 +9,7 @@ from pathlib import Path
 
 from curette.errors import DataError
 from curette.learn.learner import Learner, Model
+from curette.loop.features import SUFFIX
 from curette.loop.ledger import Ledger
 from curette.region import Region
 
@@ -68,11 +69,12 @@ class Models:
 
 
 def tidy(folder: Path, ledger: Ledger) -> None:
-    """Delete what killed processes left in ``models/``: every file but the latest model of each run.
+    """Delete what killed processes left in ``models/``: every file but the latest model of each run, and features.
 
     Only for a time when no run is under way: a model is saved before the ledger knows of it.
     """
     wanted = {f"{name}.pt" for name in ledger.current_models()}
     for path in folder.glob("*"):
-        if path.name not in wanted and path.is_file():
+        kept = path.name in wanted or (path.name.endswith(SUFFIX) and not path.name.startswith("."))
+        if not kept and path.is_file():
             path.unlink(missing_ok=True)

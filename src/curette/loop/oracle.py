@@ -61,7 +61,10 @@ class SimulatedOracle:
         return self.truth.labels(regions)
 
     def cost(self, label: NDArray[Any]) -> Cost:
-        """One unit a label. Foreground is every voxel that is neither background nor ignored; a class has no voxels."""
+        """One unit a label, of a box as of a whole unit; the voxels tell how large it was.
+
+        Foreground is every voxel that is neither background nor ignored; a class has no voxels.
+        """
         if self.truth.task.kind == "classification":
             return Cost(1.0, 0, 0)
         foreground = (label != 0) & (label != self.truth.task.ignore)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
 
 import curette.loop.trigger  # noqa: F401  (registers `after_training`)
 from curette.errors import SettingError
 from curette.learn.evaluate import Measurement
 from curette.learn.learner import Learner, Model
+from curette.loop.features import PoolFeatures
 from curette.loop.ledger import Event, Ledger, Run
 from curette.loop.models import Models
 from curette.loop.oracle import Oracle
 from curette.loop.state import Stage
+from curette.query.occasion import Occasion
 from curette.query.strategy import Strategy
 from curette.recipe import Query
-from curette.region import Region
+from curette.region import Box, Region
 from curette.registry import Bound, bind
 from curette.task import Task
 
@@ -44,6 +50,9 @@ class Setup:
     finetune  go on from the model of the cycle before instead of starting anew
     data      hash of the prepared data, for the record
     test      the cases models are measured on
+    start     what chooses the units of cycle 0; None: chance alone
+    size      shape [*S] of a unit; needed where parts of units are picked
+    extent    unit → the part of it that shows an image; None: all of every unit
     on_pick   called after each query, just before its picks are recorded
     """
 
@@ -61,8 +70,37 @@ class Setup:
     finetune: bool = False
     data: str = ""
     test: Sequence[str] = ()
+    start: Strategy | None = None
+    size: tuple[int, ...] = ()
+    extent: Callable[[Region], Box] | None = None
     trigger: Bound = field(default_factory=lambda: bind("trigger", "after_training"))
     on_pick: Callable[[Picked], None] | None = None
+
+    @cached_property
+    def features(self) -> PoolFeatures:
+        """Features of the pool by passes that need no model."""
+        return PoolFeatures(self.learner, self.pool, self.models.folder, f"{self.recipe} {self.data}")
+
+    def occasion(self, cycle: int) -> Occasion:
+        """What a strategy may know of the query of a cycle."""
+        budget = self.query.budget if cycle > 0 else self.query.initial
+        return Occasion(
+            cycle=cycle,
+            cycles=self.query.cycles,
+            budget=budget,
+            size=self.size,
+            extent=self.extent,
+            ignore=self.task.ignore,
+            truth=self._truth,
+        )
+
+    def _truth(self, unit: Region) -> NDArray[Any]:
+        labels = self.oracle.answer([unit])
+        if labels is None:
+            raise SettingError(
+                "a strategy that looks at ground truth works in simulations only, where the oracle knows all labels."
+            )
+        return labels[unit]
 
 
 @dataclass(frozen=True)
@@ -75,6 +113,14 @@ class Step:
     seconds: float = 0.0
     reused: bool = False
     waiting: bool = False
+
+
+def of_whole_units(query: Query, strategy: Strategy, start: Strategy | None = None) -> Query:
+    """The query's settings as far as they take units out of the pool: parts of a unit leave the rest of it there."""
+    changes: dict[str, int] = {"budget": 0} if strategy.cuts else {}
+    if start is not None and start.cuts:
+        changes["initial"] = 0
+    return query.model_copy(update=changes)
 
 
 def check_budget(query: Query, pool: int) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curette.errors import ContractError
+from curette.learn.prediction import NEEDS
 from curette.region import Region
+
+
+def kept(needs: frozenset[str]) -> frozenset[str]:
+    """Those of a strategy's needs that candidates keep: the embedding, and columns."""
+    return needs - (NEEDS - {"embedding"})
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,8 @@ class Candidates:
                -1 if no model was asked)
     cost       float32 [N], annotation cost; 1 unless a cost model says otherwise
     embedding  float32 [N, d], possibly memory-mapped, or None when no part of the strategy needs features
+    columns    further facts of each region that some part of the strategy needs, by name, [N, …]; see
+               `curette.learn.columns`
     ordered    whether the regions are known to be in region order, which spares sorting them
     """
 
@@ -34,12 +42,13 @@ class Candidates:
     predicted: NDArray[np.int32]
     cost: NDArray[np.float32]
     embedding: NDArray[np.float32] | None = None
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     ordered: bool = False
 
     def __post_init__(self) -> None:
         n = len(self.regions)
-        for name in ("score", "patient", "predicted", "cost", "embedding"):
-            column = getattr(self, name)
+        named = {k: getattr(self, k) for k in ("score", "patient", "predicted", "cost", "embedding")}
+        for name, column in {**named, **self.columns}.items():
             if column is not None and len(column) != n:
                 raise ContractError(f"Candidates: {len(column)} values in '{name}' for {n} regions.")
 
@@ -57,7 +66,8 @@ class Candidates:
         chosen = [self.regions[i] for i in positions]
         columns = {n: getattr(self, n)[positions] for n in ("score", "patient", "predicted", "cost")}
         embedding = None if self.embedding is None else self.embedding[positions]
-        return replace(self, regions=chosen, embedding=embedding, ordered=False, **columns)
+        kept = {name: column[positions] for name, column in self.columns.items()}
+        return replace(self, regions=chosen, embedding=embedding, columns=kept, ordered=False, **columns)
 
     def rescored(self, score: NDArray[np.float32]) -> Candidates:
         """The same candidates with other scores [N]."""
@@ -66,11 +76,26 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Labelled:
-    """The labelled set as selectors see it: M regions, their patients, and features [M, d] from the same model."""
+    """The labelled set as selectors see it.
+
+    regions    M regions
+    patient    int32 [M], the same numbers as in `Candidates`
+    embedding  float32 [M, d] from the same model as the candidates', or None when no part of the strategy needs it
+    columns    the candidates' columns for the labelled regions, [M, …]
+    labels     what people or the oracle said: region → class map [*S] (of a box: of the box), or a 0-d class
+    cycle      number of the query under way: 1 is the first after the initial set
+    cycles     trainings of the run, so that its last query is number `cycles` - 1
+
+    The features and columns of a box are those inside it where the strategy looks at maps of features, else its unit's.
+    """
 
     regions: Sequence[Region] = ()
     patient: NDArray[np.int32] | None = None
     embedding: NDArray[np.float32] | None = None
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    labels: Mapping[Region, NDArray[Any]] | None = None
+    cycle: int = 1
+    cycles: int = 2
 
     def __len__(self) -> int:
         return len(self.regions)

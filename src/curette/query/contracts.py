@@ -21,18 +21,38 @@ class Scorer(Protocol):
     Takes a batch's `Prediction` and returns a map [B, *S], or one number a region [B], of the same array library and
     on the same device. Pure: no state, no randomness, input untouched. Finite for any probabilities, also exact 0 and
     1. Registered with ``needs``: the fields of `Prediction` it reads besides `mean`; and with ``min_passes=2`` if it
-    compares passes. Options are keyword-only parameters.
+    compares passes. Options are keyword-only parameters; where they decide what is read, ``also``, a function of them,
+    names the further needs.
     """
 
     def __call__(self, prediction: Prediction, /, **options: Any) -> Array: ...
 
 
+class PoolScorer(Protocol):
+    """How much each candidate is wanted, for scores that must see the whole pool: higher = query first.
+
+    Registered as a scorer with ``pool=True``, and with ``needs`` for the embeddings and columns it reads. Takes the
+    candidates in region order, the only source of randomness, and the labelled set; returns float32 [N].
+    """
+
+    def __call__(
+        self, candidates: Candidates, rng: np.random.Generator, labelled: Labelled, /, **options: Any
+    ) -> NDArray[np.float32]: ...
+
+
 class Granularity(Protocol):
     """What can be picked, and how a map becomes its score.
 
-    Takes a scorer's output, the `Prediction` it came from, and the regions that may not be picked any more. Returns
+    Carries the embedding and the columns of the prediction over to its candidates. Takes a scorer's output, the `Prediction` it came from, and the regions that may not be picked any more. Returns
     candidates whose columns are NumPy arrays; `patient` is filled in by the sweep. Pixels where `Prediction.valid` is
     False count nowhere. Registered with ``unit="slice"`` (or ``"image"``) if it fits studies of that unit only.
+
+    It may also say: ``occasion=True``, then it is given an `Occasion` after the regions; ``makes={"name"}``, columns
+    that it adds to its candidates and that the labelled set has not; ``needs_for={"embedding": "feature_map"}``, what
+    else of a prediction it needs where another part needs an embedding; ``sees``, a function of (prediction, options)
+    that returns what the scorer is shown instead. One that picks boxes says ``part=True``. If it
+    can be used without a model it has ``draw``: a function of (regions of the pool, taken, occasion, options) that
+    returns up to `occasion.count` boxes by chance.
     """
 
     def __call__(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curette.errors import ContractError, CuretteWarning, SettingError
-from curette.query.candidates import Candidates, Labelled
+from curette.query.candidates import Candidates, Labelled, kept
 from curette.registry import Bound
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def select(
     wanted = min(budget, len(candidates))
     if wanted == 0:
         return np.empty(0, np.int64)
-    _check_features(strategy.selector, candidates, labelled)
+    _check_features(strategy, candidates, labelled)
     order, pool = _prepare(strategy, candidates)
     picks = strategy.selector(pool, wanted, rng, labelled)
     _check_picks(strategy.selector, picks, wanted, len(pool))
@@ -55,15 +55,32 @@ def _prepare(strategy: Strategy, candidates: Candidates) -> tuple[NDArray[np.int
     return order, pool.rescored(np.where(finite, pool.score, np.float32(-np.inf)))
 
 
-def _check_features(selector: Bound, candidates: Candidates, labelled: Labelled) -> None:
-    if "embedding" not in selector.needs:
-        return
-    if candidates.embedding is None:
-        raise ContractError(f"The selector '{selector}' needs embeddings, but the candidates have none.")
-    if len(labelled) and labelled.embedding is None:
-        raise ContractError(
-            f"The selector '{selector}' needs embeddings of the labelled set, but it has none."
-        )
+def _check_features(strategy: Strategy, candidates: Candidates, labelled: Labelled) -> None:
+    """Everything the selector needs is there, of pool and labelled set alike, and of equal width.
+
+    What the granularity makes is there of the pool only.
+    """
+    selector = strategy.selector
+    for need in sorted(kept(selector.needs)):
+        ours, theirs = _column(candidates, need), _column(labelled, need)
+        name = "embeddings" if need == "embedding" else f"the column '{need}'"
+        if ours is None:
+            raise ContractError(f"The selector '{selector}' needs {name}, but the candidates have none.")
+        if need in strategy.makes:
+            continue
+        if len(labelled) and theirs is None:
+            raise ContractError(
+                f"The selector '{selector}' needs {name} of the labelled set, but it has none."
+            )
+        if theirs is not None and len(labelled) and ours.shape[1:] != theirs.shape[1:]:
+            raise ContractError(
+                f"The selector '{selector}' compares {name} of shape {ours.shape[1:]} in the pool with "
+                f"{theirs.shape[1:]} in the labelled set: they are not from the same model."
+            )
+
+
+def _column(source: Candidates | Labelled, name: str) -> NDArray[Any] | None:
+    return source.embedding if name == "embedding" else source.columns.get(name)
 
 
 def _check_picks(selector: Bound, picks: Any, wanted: int, n: int) -> None:

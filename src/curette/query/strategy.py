@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from curette.errors import SettingError, nearest, unknown
-from curette.learn.passes import members
-from curette.query import granularity, scorers, selectors  # noqa: F401  (importing registers them)
+from curette.errors import CuretteWarning, SettingError, nearest, unknown
+from curette.learn.encoders import check_options, encodes
+from curette.learn.passes import count, members, mirrored
+from curette.learn.prediction import NEEDS
+from curette.query import by_class, foreground, granularity, patches, scorers, selectors  # noqa: F401  (importing registers them)
 from curette.query.presets import PRESETS, Preset
 from curette.query.rehearsal import rehearse
 from curette.query.text import Call, Value, parse
@@ -45,7 +49,19 @@ class Strategy:
     @property
     def needs(self) -> frozenset[str]:
         """Fields of `Prediction`, besides `mean`, that a sweep must fill for this strategy."""
-        return self.scorer.needs | self.granularity.needs | self.selector.needs
+        wanted = self.scorer.needs | self.granularity.needs | self.selector.needs
+        more = self.granularity.component.info.get("needs_for", {})
+        return (wanted | {more[name] for name in wanted & more.keys()}) - self.makes
+
+    @property
+    def makes(self) -> frozenset[str]:
+        """Columns that its granularity adds to the candidates, and that no learner has to give."""
+        return frozenset(self.granularity.component.info.get("makes", ()))
+
+    @property
+    def cuts(self) -> bool:
+        """Whether it picks parts of the study's units."""
+        return bool(self.granularity.component.info.get("part"))
 
     @property
     def members(self) -> int:
@@ -55,7 +71,7 @@ class Strategy:
     @property
     def truth(self) -> bool:
         """Whether a part of it looks at ground truth, which only a simulation has. Reports must say so."""
-        return any(part.component.info.get("truth", False) for part in self.parts)
+        return any(part.says("truth") for part in self.parts)
 
 
 def parse_strategy(text: str, unit: str | None = None) -> Strategy:
@@ -81,51 +97,113 @@ def check(strategy: Strategy, task: Task, unit: str, budget: int) -> None:
     """Refuse, before any training, a strategy that cannot work in a study with this task, unit and budget.
 
     Also runs it once on a made-up pool, so that an impossible option of any part shows now. Raises `SettingError` that
-    says why and what to write instead.
+    says why and what to write instead. Warns of mirrored views where classes are named left and right.
     """
     if budget < 0:
         raise SettingError(f"The budget is {budget}, but must be 0 or more.")
+    _warn_of_sides(strategy, task)
     try:
         _check_passes(strategy)
         _check_unit(strategy, unit)
-        rehearse(strategy, task)
+        _check_columns(strategy)
+        if strategy.cuts and task.kind == "classification":
+            raise SettingError(
+                f"'{strategy.granularity}' picks parts of images, and in classification an image has one label. "
+                "Write 'unit' in its place."
+            )
+        rehearse(strategy, task.model_copy(update={"dims": 2}) if unit == "slice" else task)
     except SettingError as problem:
         raise SettingError(f"Strategy '{strategy.name}' cannot work: {problem}") from None
 
 
+def _warn_of_sides(strategy: Strategy, task: Task) -> None:
+    """A mirrored left kidney is a right one: a network that knows this only seems to contradict itself."""
+    sided = [name for name in task.classes if re.search(r"(?<![a-z])(left|right)(?![a-z])", name.lower())]
+    if sided and mirrored(strategy.passes):
+        warnings.warn(
+            f"Strategy '{strategy.name}' compares mirrored views, in which left and right trade places, and {sided[0]!r} is "
+            "a class of its own: they disagree where nothing is wrong. Use 'augment', 'rotations' or 'dropout' instead.",
+            CuretteWarning,
+            stacklevel=3,
+        )
+
+
 def _check_passes(strategy: Strategy) -> None:
     passes, scorer, selector = strategy.passes, strategy.scorer, strategy.selector
-    count = _known_count(passes)
-    wanted = int(scorer.component.info.get("min_passes", 1))
-    if passes.name == "none":
+    members(passes)  # raises for ensemble(0)
+    made = count(passes)
+    wanted = _fewest_passes(scorer)
+    if encodes(passes):
+        _check_encoder(strategy)
+    elif passes.name == "none":
         if scorer.name != "none":
             raise SettingError(
                 f"the scorer '{scorer}' needs predictions, and the passes 'none' make none. "
                 f"Write '{'dropout(10)' if wanted > 1 else 'single'} > {scorer} > …'."
+            )
+        if strategy.makes:
+            raise SettingError(
+                f"the granularity '{strategy.granularity}' looks at predictions, and the passes 'none' make none. "
+                f"Write 'single' in their place."
             )
         if strategy.needs:
             raise SettingError(
                 f"the selector '{selector}' needs {' and '.join(sorted(strategy.needs))} of a model, and the passes "
                 f"'none' never ask one. Write 'single > none > {selector}'."
             )
-    elif count is not None and count < wanted:
+    elif made is not None and made < wanted:
         raise SettingError(
-            f"the scorer '{scorer}' compares passes and needs at least {wanted}, but '{passes}' makes {count}. "
+            f"the scorer '{scorer}' compares passes and needs at least {wanted}, but '{passes}' makes {made}. "
             f"Write 'dropout(10) > {scorer} > …', or use the passes 'flips' or 'ensemble'."
         )
-    if scorer.name == "none" and selector.component.info.get("scores"):
+    elif made is not None and made < _fewest_passes(selector):
+        raise SettingError(
+            f"the selector '{selector}' compares passes and needs at least {_fewest_passes(selector)}, but '{passes}' "
+            f"makes {made}. Write 'consistent_dropout(20) > {scorer} > {selector}', or use the passes 'ensemble'."
+        )
+    if scorer.name == "none" and selector.says("scores"):
         raise SettingError(
             f"the selector '{selector}' chooses by score, and the scorer 'none' gives none. "
             f"Write for example 'single > entropy > {selector}', or use the selector 'random'."
         )
 
 
-def _known_count(passes: Bound) -> int | None:
-    """How many passes are made, as far as one can tell without running them."""
-    members(passes)  # raises for ensemble(0)
-    fixed = {"none": 0, "single": 1}.get(passes.name)
-    counted = passes.settings.get("n")
-    return fixed if fixed is not None else counted if isinstance(counted, int) else None
+def _fewest_passes(part: Bound) -> int:
+    """How many passes a part and the components among its options compare."""
+    inner = (v for v in (*part.args, *part.options.values()) if isinstance(v, Bound))
+    return max(int(part.component.info.get("min_passes", 1)), *map(_fewest_passes, inner), 1)
+
+
+def _check_encoder(strategy: Strategy) -> None:
+    """Passes that see images only give one row of features a unit, and nothing else."""
+    passes, scorer, selector = strategy.passes, strategy.scorer, strategy.selector
+    check_options(passes)
+    if scorer.name != "none" and not scorer.component.info.get("pool"):
+        raise SettingError(
+            f"the scorer '{scorer}' needs predictions, and the passes '{passes.name}' only give features of the images. "
+            f"Write '{passes} > none > {selector}', or other passes such as 'single > {scorer} > …'."
+        )
+    if strategy.granularity.component.function is not granularity.unit:
+        raise SettingError(
+            f"the passes '{passes.name}' give one row of features a unit, which '{strategy.granularity}' cannot take apart. "
+            "Write 'unit' in its place."
+        )
+    if more := strategy.needs - {"embedding"}:
+        raise SettingError(
+            f"'{scorer} > {selector}' needs {' and '.join(sorted(more))} of a model, and the passes '{passes.name}' only "
+            "give features of the images. Write 'single' in their place."
+        )
+
+
+def _check_columns(strategy: Strategy) -> None:
+    """Columns that only a granularity can make are made by this one."""
+    for name in sorted(strategy.needs - NEEDS - components("column").keys()):
+        able = [n for n, c in components("granularity").items() if name in c.info.get("makes", ())]
+        if able:
+            raise SettingError(
+                f"'{strategy.scorer} > {strategy.selector}' needs the column '{name}', which the granularity "
+                f"'{strategy.granularity}' does not make. Use {' or '.join(repr(n) for n in able)} in its place."
+            )
 
 
 def _check_unit(strategy: Strategy, unit: str) -> None:

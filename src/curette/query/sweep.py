@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curette.errors import ContractError
+from curette.learn.encoders import Encode, encodes, trained
 from curette.learn.learner import Learner, Model
 from curette.learn.prediction import Prediction
 from curette.query.arrays import to_numpy
-from curette.query.candidates import Candidates
-from curette.query.scoring import in_order, score, score_map, unscored
+from curette.query.candidates import Candidates, kept
+from curette.query.occasion import Occasion
+from curette.query.parts import pooled
+from curette.query.scoring import blind, in_order, score, score_map, unscored
 from curette.query.strategy import Strategy
 from curette.region import Region
 from curette.registry import Bound, bind
@@ -31,51 +34,112 @@ def sweep(
     patient: Mapping[str, int],
     task: Task,
     taken: frozenset[Region] = frozenset(),
+    encode: Encode | None = None,
+    occasion: Occasion | None = None,
 ) -> dict[Strategy, Candidates]:
     """Score a pool for several strategies at once.
 
     Strategies with the same passes share one pass over the pool, and those with the same scorer and granularity share
     their columns. Predictions are thrown away batch by batch; only `Candidates` are kept. Strategies whose passes are
-    ``none`` never touch the model, which may then be None.
+    ``none`` or an encoder never touch the model, which may then be None.
 
     regions   the pool, best in region order, which spares sorting later
     patient   case id → number of its patient
     taken     regions that must not be picked any more
+    encode    gives the features of strategies whose passes are an encoder, see `curette.loop.features`; without it,
+              the encoder is trained on just these regions, for this call
+    occasion  which query it is, for granularities that ask; its seed and the pool's size are filled in here
 
     Raises `ContractError` naming the part that returned something of the wrong shape, or the learner if its
     predictions are not those of the regions asked for.
     """
+    when = replace(occasion or Occasion(), seed=seed, units=len(regions))
     found: dict[Strategy, Candidates] = {}
     asking: dict[Bound, list[Strategy]] = {}
+    features: dict[Bound, NDArray[np.float32]] = {}
     for strategy in strategies:
-        if strategy.passes.name == "none":
-            left = [r for r in regions if r not in taken] if taken else list(regions)
-            found[strategy] = unscored(left, patient)
+        if strategy.passes.name == "none" or encodes(strategy.passes):
+            left = blind(strategy, regions, taken, when)
+            looks = encodes(strategy.passes) and "embedding" in strategy.needs and left
+            if looks and strategy.passes not in features:
+                features[strategy.passes] = _encoded(learner, strategy.passes, left, seed, encode)
+            found[strategy] = unscored(left, patient, features[strategy.passes] if looks else None, when.size)
         else:
             asking.setdefault(strategy.passes, []).append(strategy)
     for passes, group in asking.items():
         assert model is not None, "strategies that look at predictions need a model"
         needs = frozenset().union(*(s.needs for s in group))
         columns = {
-            _measure(s): _Columns(len(regions), any(_embeds(o) for o in group if _measure(o) == _measure(s)))
+            _measure(s): _Columns(
+                len(regions),
+                frozenset().union(*(o.needs for o in group if _measure(o) == _measure(s))) | s.makes,
+            )
             for s in group
         }
         for prediction in _predict(learner, model, regions, passes, needs, seed, task):
             for (scorer, granularity), column in columns.items():
-                seen = prediction if column.embeds else replace(prediction, embedding=None)
-                column.add(score(scorer, granularity, seen, taken))
+                column.add(score(scorer, granularity, column.part(prediction), taken, when))
         done = {measure: column.finish(patient) for measure, column in columns.items()}
         found |= {s: done[_measure(s)] for s in group}
     return {s: found[s] for s in strategies}
 
 
-def embed(
-    learner: Learner, model: Model, regions: Sequence[Region], passes: Bound, *, seed: int
-) -> NDArray[np.float32]:
-    """Features [M, d] of regions, from the same passes as the pool's; [0, 0] if there are no regions."""
-    needs = frozenset({"embedding"})
-    parts = [to_numpy(p.embedding) for p in _predict(learner, model, regions, passes, needs, seed, None)]
-    return np.concatenate(parts).astype(np.float32) if parts else np.empty((0, 0), np.float32)
+def recall(
+    learner: Learner,
+    model: Model,
+    regions: Sequence[Region],
+    strategy: Strategy,
+    *,
+    seed: int,
+    encode: Encode | None = None,
+) -> tuple[NDArray[np.float32] | None, dict[str, NDArray[Any]]]:
+    """Embeddings [M, d] and columns of labelled regions as the strategy needs them, from the same passes as the pool's.
+
+    The embeddings are None and the columns empty where nothing needs them, or where there are no regions. Of a box they
+    are those of its unit; the embedding is that of the box if the strategy looks at maps of features. `encode` is
+    that of the sweep. Raises `ContractError` without it for an encoder that is trained on the regions it is given, as
+    the features of two trainings do not compare.
+    """
+    needs = kept(strategy.needs)
+    if not needs or not regions:
+        return None, {}
+    if encodes(strategy.passes):
+        if encode is None and trained(strategy.passes):
+            raise ContractError(
+                f"The features of '{strategy.passes}' for the labelled set must come from the training that gave those of "
+                "the pool. Give `sweep` and `recall` the same `encode`, see `curette.loop.features`."
+            )
+        units = [region.unit for region in regions]
+        return _encoded(learner, strategy.passes, units, seed, encode), {}
+    units = sorted({region.unit for region in regions})
+    boxes: dict[Region, list[int]] = {}
+    for row, region in enumerate(regions):
+        boxes.setdefault(region.unit, []).append(row)
+    maps_too = strategy.needs & {"feature_map"}
+    found: dict[str, NDArray[Any]] = {}
+    for prediction in _predict(learner, model, units, strategy.passes, needs | maps_too, seed, None):
+        rows = [boxes[unit] for unit in prediction.regions]
+        unit_of = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
+        at = np.concatenate(rows)
+        for name in needs:
+            values = _remembered(prediction, name, [regions[i] for i in at], unit_of)
+            if name not in found:
+                found[name] = np.empty((len(regions), *values.shape[1:]), np.float32)
+            found[name][at] = values
+    return found.pop("embedding", None), found
+
+
+def _remembered(
+    prediction: Prediction, name: str, regions: Sequence[Region], unit: NDArray[np.int64]
+) -> NDArray[Any]:
+    """A column, or the embedding, of regions that are, or lie in, the units of a prediction: `unit` says in which row."""
+    values = to_numpy(prediction.embedding if name == "embedding" else prediction.columns[name])[unit]
+    if name == "embedding" and prediction.feature_map is not None:
+        parts = [i for i, region in enumerate(regions) if region.box]
+        places = [(int(unit[i]), regions[i].box) for i in parts]
+        values = values.astype(np.float32)
+        values[parts] = pooled(to_numpy(prediction.feature_map), places, prediction.mean.shape[2:])
+    return values
 
 
 def maps(
@@ -86,7 +150,7 @@ def maps(
     The map is None where there is none to see: for strategies that measure nothing, whose prediction comes from a single
     pass, and for scores that are one number a region, as in classification. Holds all n maps in memory.
     """
-    blind = strategy.passes.name == "none"
+    blind = strategy.passes.name == "none" or encodes(strategy.passes)
     passes = bind("passes", "single") if blind else strategy.passes
     measures = strategy.scorer.name != "none"
     classes: list[NDArray[np.uint8]] = []
@@ -101,12 +165,15 @@ def maps(
     return np.concatenate(classes), found if found is not None and found.ndim > 1 else None
 
 
+def _encoded(
+    learner: Learner, passes: Bound, regions: Sequence[Region], seed: int, encode: Encode | None
+) -> NDArray[np.float32]:
+    """Features of images alone [N, d]."""
+    return learner.encode(regions, passes, seed=seed) if encode is None else encode(passes, regions)
+
+
 def _measure(strategy: Strategy) -> tuple[Bound, Bound]:
     return strategy.scorer, strategy.granularity
-
-
-def _embeds(strategy: Strategy) -> bool:
-    return "embedding" in strategy.needs
 
 
 def _predict(
@@ -129,7 +196,10 @@ def _predict(
                 f"{name} predicts {prediction.mean.shape[1]} classes, but the task has {len(task.classes)}."
             )
         for field in needs:
-            if getattr(prediction, field, None) is None and field not in prediction.extra:
+            if getattr(prediction, field, None) is None and field not in {
+                *prediction.extra,
+                *prediction.columns,
+            }:
                 raise ContractError(f"{name} left out '{field}', which a strategy with '{passes}' needs.")
         at += batch
         yield prediction
@@ -143,23 +213,31 @@ class _Columns:
     A granularity may yield more than one candidate a region; then the arrays double.
     """
 
-    def __init__(self, size: int, embeds: bool) -> None:
-        self.embeds = embeds
+    def __init__(self, size: int, needs: frozenset[str]) -> None:
+        self.needs = kept(needs)
         self.regions: list[Region] = []
         self.arrays: dict[str, NDArray[Any]] = {
             "score": np.empty(size, np.float32),
             "predicted": np.empty(size, np.int32),
             "cost": np.empty(size, np.float32),
         }
-        if embeds:
-            self.arrays["embedding"] = np.empty((size, 0), np.float32)
+        for name in self.needs:
+            self.arrays[name] = np.empty((size, 0), np.float32)
+
+    def part(self, prediction: Prediction) -> Prediction:
+        """The prediction without what these candidates need not keep."""
+        return replace(
+            prediction,
+            embedding=prediction.embedding if "embedding" in self.needs else None,
+            columns={name: column for name, column in prediction.columns.items() if name in self.needs},
+        )
 
     def add(self, batch: Candidates) -> None:
         start = len(self.regions)
         self.regions.extend(batch.regions)
         stop = len(self.regions)
         for name, array in self.arrays.items():
-            new = getattr(batch, name)
+            new = batch.columns[name] if name in batch.columns else getattr(batch, name)
             if start == 0 and new.ndim > 1:
                 self.arrays[name] = array = np.empty((len(array), *new.shape[1:]), np.float32)
             if stop > len(array):
@@ -171,5 +249,13 @@ class _Columns:
     def finish(self, patient: Mapping[str, int]) -> Candidates:
         n = len(self.regions)
         numbers = np.fromiter((patient[r.case] for r in self.regions), np.int32, n)
-        columns: dict[str, Any] = {name: array[:n] for name, array in self.arrays.items()}
-        return Candidates(regions=self.regions, patient=numbers, ordered=in_order(self.regions), **columns)
+        columns = {name: array[:n] for name, array in self.arrays.items()}
+        own = {name: columns.pop(name) for name in ("score", "predicted", "cost")}
+        return Candidates(
+            regions=self.regions,
+            patient=numbers,
+            embedding=columns.pop("embedding", None),
+            columns=columns,
+            ordered=in_order(self.regions),
+            **own,
+        )

@@ -5,6 +5,7 @@
     argument = [ word "=" ] value
     value    = number | "true" | "false" | "string" | "[" [ value { "," value } ] "]" | call
 
+Values without a name come first, except calls, which may stand anywhere: ``cap(patient=2, per_class(top))``.
 This file knows only the form. What the words mean is in `curette.query.strategy`.
 """
 
@@ -138,7 +139,7 @@ class _Reader:
             if start.text in options:
                 raise self._error(start.at, f"'{start.text}' only once", start.text)
             options[start.text] = self.value()
-        elif options:
+        elif options and not isinstance(value, Call):  # a component can be told from an option's value anywhere
             raise self._error(start.at, "'name=value', as values without a name come first", start.text)
         else:
             args.append(value)

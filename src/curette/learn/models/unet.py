@@ -27,6 +27,9 @@ def unet(
     """Light residual U-Net in 2D or 3D, for any image size, with dropout on every level of the encoder and the head."""
     if len(widths) < 2 or min(widths) < 1:
         raise SettingError(f"The network 'unet' needs at least two widths above 0, not {list(widths)}.")
+    if task.dims == 2 and min(widths) < 8:
+        # PyTorch 2.13 writes out of bounds in the backward pass of strided 1×1 convolutions with so few channels.
+        raise SettingError(f"The network 'unet' needs at least 8 channels a level in 2D, not {list(widths)}.")
     if not 0 <= dropout < 1:
         raise SettingError(f"The network's dropout is {dropout:g}; it must be at least 0 and below 1.")
     return UNet(task.dims, channels, len(task.classes), widths, dropout, norm)

@@ -1,5 +1,25 @@
 """Scorers, one file a family. Importing this package registers them."""
 
-from curette.query.scorers import certainty, disagreement, nothing
+from curette.query.scorers import (
+    adversarial,
+    certainty,
+    disagreement,
+    graph,
+    nothing,
+    overlap,
+    perturbation,
+    proper_scores,
+    votes,
+)
 
-__all__ = ["certainty", "disagreement", "nothing"]
+__all__ = [
+    "adversarial",
+    "certainty",
+    "disagreement",
+    "graph",
+    "nothing",
+    "overlap",
+    "perturbation",
+    "proper_scores",
+    "votes",
+]

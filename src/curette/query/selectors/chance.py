@@ -10,7 +10,7 @@ from curette.query.candidates import Candidates, Labelled
 from curette.registry import register
 
 
-@register("selector", "random")
+@register("selector", "random", even=True)
 def random(
     candidates: Candidates, budget: int, rng: np.random.Generator, labelled: Labelled
 ) -> NDArray[np.int64]:
@@ -18,7 +18,7 @@ def random(
     return rng.choice(len(candidates), budget, replace=False).astype(np.int64)
 
 
-@register("selector", "strided")
+@register("selector", "strided", examples=("strided(0.5)",))
 def strided(
     candidates: Candidates,
     budget: int,

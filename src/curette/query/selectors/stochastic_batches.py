@@ -18,6 +18,7 @@ _REMAINDERS = ("drop", "keep_short")
     "selector",
     "stochastic_batches",
     scores=True,
+    examples=("stochastic_batches(7)", 'stochastic_batches(reduce="max", remainder="keep_short")'),
     paper="Gaillochet, Desrosiers & Lombaert 2023, Active learning for medical image segmentation with stochastic batches",
 )
 def stochastic_batches(

@@ -1,0 +1,290 @@
+"""Draw the pictures of the strategy pages: what each scorer wants in a slice, and what each selector picks in a plane.
+
+    python docs/pictures.py [--steps 150] [--only NAME …]
+
+Trains a small network on the phantom and, if CURETTE_DATA holds Task04_Hippocampus, on slices of it; takes about a minute.
+Pictures go to docs/img/maps and docs/img/picks; those of components that are no more are deleted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from curette.bench.gallery import Gallery
+from curette.bench.jobs import torch_learner
+from curette.bench.thumbnails import strip
+from curette.data.datasets import open_dataset
+from curette.data.prepare import prepare
+from curette.errors import CuretteError
+from curette.query.candidates import Candidates, Labelled
+from curette.query.facts import named
+from curette.query.scoring import rescored
+from curette.query.select import select
+from curette.query.strategy import Strategy, parse_strategy
+from curette.query.sweep import maps
+from curette.recipe import parse_study
+from curette.region import Region
+from curette.registry import Component, bind, components
+
+IMG = Path(__file__).resolve().parent / "img"
+DATA = Path(os.environ.get("CURETTE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+MEMBERS = 3
+"""Networks trained for scorers that ask an ensemble; more would only take longer."""
+HEIGHT = 128
+"""Pixels of a slice in a picture."""
+LIMIT = 20_000
+"""Most bytes of a picture."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A trained model and the slice it is looked at with; `upright`: stored in anatomical axes."""
+
+    learner: Any
+    model: Any
+    prepared: Any
+    region: Region
+    upright: bool
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=150, help="training steps of a network")
+    parser.add_argument(
+        "--only", nargs="*", default=[], metavar="NAME", help="only these scorers and selectors"
+    )
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    for folder in ("maps", "picks"):
+        (IMG / folder).mkdir(parents=True, exist_ok=True)
+    scorers = {n: c for n, c in components("scorer").items() if n != "none"}
+    if not given.only:
+        tidy("maps", scorers)
+        tidy("picks", components("selector"))
+    wanted = {n: c for n, c in scorers.items() if n in given.only or not given.only}
+    if dense := {n: c for n, c in wanted.items() if not c.info.get("pool")}:
+        benches = list(open_benches(given.steps))
+        for name in dense:
+            attempt(name, lambda name=name: draw_map(benches, name))
+    for name, component in wanted.items():
+        if component.info.get("pool"):
+            attempt(name, lambda name=name: draw_plane(name, pool_scorer=True))
+    for name in components("selector"):
+        if name in given.only or not given.only:
+            attempt(name, lambda name=name: draw_plane(name))
+
+
+def tidy(folder: str, known: dict[str, Component]) -> None:
+    for old in (IMG / folder).glob("*.png"):
+        if old.stem not in known:
+            old.unlink()
+
+
+def attempt(name: str, draw: Any) -> None:
+    """Draw one picture, or say why there is none."""
+    try:
+        path = draw()
+        print(f"{path.relative_to(IMG)}: {path.stat().st_size / 1000:.1f} KB")
+    except CuretteError as problem:
+        print(f"no picture of {name}: {problem}")
+
+
+# Maps of scorers.
+
+
+def open_benches(steps: int) -> Iterator[Bench]:
+    yield bench({"dataset": "phantom", "options": {"patients": 24}, "unit": "slice"}, steps, upright=False)
+    root = DATA / "Task04_Hippocampus"
+    if root.is_dir():
+        yield bench({"dataset": "msd", "root": str(root), "unit": "slice"}, steps, upright=True)
+    else:
+        print(f"no pictures of the hippocampus: there is no {root}; set CURETTE_DATA")
+
+
+def bench(data: dict[str, Any], steps: int, *, upright: bool) -> Bench:
+    """Train on sixteen slices, and find a slice of another case with as many classes and as much foreground as can be."""
+    study = parse_study({"strategies": ["random"], "data": data, "train": {"steps": steps}})
+    prepared = prepare(open_dataset(study.data), study.data, study.prepare)
+    cases = [c for c in prepared.case_ids if prepared.has_label(c)][:40]
+    pool = prepared.regions(cases[: len(cases) // 2])
+    labels = prepared.labels(pool)
+    rng = np.random.default_rng(0)
+    full = [r for r in pool if len(np.unique(labels[r])) > 1]
+    shown = [full[i] for i in rng.choice(len(full), 16, replace=False)]
+    learner = torch_learner(study, prepared)
+    model = learner.fit({r: labels[r] for r in shown}, seed=0, members=MEMBERS)
+    rest = prepared.regions(cases[len(cases) // 2 :])
+    truth = prepared.labels(rest)
+    best = max(rest, key=lambda r: (len(np.unique(truth[r])), np.count_nonzero(truth[r])))
+    return Bench(learner, model, prepared, best, upright)
+
+
+def draw_map(benches: Sequence[Bench], name: str) -> Path:
+    """Image with truth, image with prediction and map, a line for each data set."""
+    strategy = asking(name)
+    lines = [map_line(one, strategy) for one in benches]
+    width = max(line.shape[1] for line in lines)
+    lines = [
+        np.pad(line, ((0, 6), (0, width - line.shape[1]), (0, 0)), constant_values=255) for line in lines
+    ]
+    return save(np.concatenate(lines)[:-6], IMG / "maps" / f"{name}.png", colours=96)
+
+
+def asking(name: str) -> Strategy:
+    """A strategy that measures with this scorer, asking as the first preset with it does, as far as there are networks."""
+    users = [f.strategy for f in named() if f.strategy.scorer.name == name and f.networks]
+    if users and users[0].members <= MEMBERS:
+        return users[0]
+    if users and users[0].members > MEMBERS and (name_of := users[0].passes.name):
+        return parse_strategy(f"{name_of}({MEMBERS}) > {users[0].scorer} > top")
+    many = components("scorer")[name].info.get("min_passes", 1) > 1
+    return parse_strategy(f"{'dropout(10)' if many else 'single'} > {name} > top")
+
+
+def map_line(one: Bench, strategy: Strategy) -> NDArray[np.uint8]:
+    classes, scores = maps(one.learner, one.model, [one.region], strategy, seed=0)
+    if scores is None:
+        raise CuretteError("it gives one number a region, no map.")
+    image = one.prepared.batch([one.region])[0]
+    gallery = Gallery(
+        strategy.name,
+        0,
+        0,
+        (str(one.region),),
+        np.zeros(1, np.float32),
+        (np.clip(image, 0, 1) * 255).astype(np.uint8),
+        np.stack([one.prepared.labels([one.region])[one.region]]).astype(np.uint8),
+        classes,
+        scores,
+    )
+    url, _, _ = strip(gallery, 0, upright=one.upright)
+    picture = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB")
+    scale = HEIGHT / picture.height
+    return np.asarray(picture.resize((round(picture.width * scale), HEIGHT), Image.Resampling.LANCZOS))
+
+
+# Picks in a plane.
+
+CENTRES = np.array([[-2.0, 0.5], [2.0, 1.0], [0.3, -2.2]], np.float32)
+
+
+def plane() -> tuple[Candidates, Labelled]:
+    """Pool and labelled set of 2D points: two large clouds, a small one, a clump of near-duplicates, some outliers."""
+    rng = np.random.default_rng(3)
+    clouds = [
+        CENTRES[0] + rng.normal(0, 0.75, (150, 2)),
+        CENTRES[1] + rng.normal(0, 0.65, (120, 2)),
+        CENTRES[2] + rng.normal(0, 0.35, (24, 2)),
+        np.array([0.1, 0.75]) + rng.normal(0, 0.05, (16, 2)),
+        np.array([[4.8, -2.6], [-4.6, 3.0], [4.3, 3.4]]),
+    ]
+    z = np.concatenate(clouds).astype(np.float32)
+    done = rng.choice(270, 6, replace=False)
+    left = np.setdiff1d(np.arange(len(z)), done)
+    jitter = rng.normal(0, 0.35, (8, 1, *CENTRES.shape))
+    away = ((z[None, :, None] - (CENTRES + jitter)) ** 2).sum(axis=-1)
+    members = np.exp(-away) / np.exp(-away).sum(axis=-1, keepdims=True)
+    members = np.ascontiguousarray(members.swapaxes(0, 1)).astype(np.float32)  # [N, T, C]
+    mean = members.mean(axis=1)
+    score = -(mean * np.log(mean + 1e-12)).sum(axis=1)
+    delta = mean - np.eye(3, dtype=np.float32)[mean.argmax(axis=1)]
+    gradient = (delta[:, :, None] * z[:, None, :]).reshape(len(z), -1).astype(np.float32)
+    grid = np.linspace(-5, 5, 8)
+    bump = np.exp(
+        -((grid[None, :, None] - z[:, :1, None]) ** 2 + (grid[None, None] - z[:, 1:, None]) ** 2) / 4
+    )
+    columns = {
+        "probabilities": mean,
+        "members": members,
+        "gradient": gradient,
+        "thumbnail": bump[:, None].astype(np.float32),
+    }
+    patient = (np.arange(len(z)) // 8).astype(np.int32)
+    regions = [Region(f"case{p:03d}", 2, i) for i, p in enumerate(patient)]
+    label = mean.argmax(axis=1)
+    pool = Candidates(
+        [regions[i] for i in left],
+        score[left].astype(np.float32),
+        patient[left],
+        label[left].astype(np.int32),
+        np.ones(len(left), np.float32),
+        z[left],
+        {name: column[left] for name, column in columns.items()},
+    )
+    known = {regions[i]: np.full((4, 4), label[i]) for i in done}
+    seen = Labelled(
+        [regions[i] for i in done],
+        patient[done],
+        z[done],
+        {name: column[done] for name, column in columns.items()},
+        known,
+    )
+    return pool, seen
+
+
+def draw_plane(name: str, *, pool_scorer: bool = False) -> Path:
+    """Pool shaded by score, labelled set, and the picks in their order."""
+    from matplotlib import pyplot as plt
+
+    pool, seen = plane()
+    text, order = example("scorer" if pool_scorer else "selector", name), np.empty(0, np.int64)
+    rng = np.random.default_rng(0)
+    if pool_scorer:
+        pool = rescored(bind("scorer", name), pool, rng, seen)
+    else:
+        order = select(parse_strategy(f"dropout(10) > entropy > {text}"), pool, 9, rng, seen)
+    z, done = np.asarray(pool.embedding), np.asarray(seen.embedding)
+    figure, axes = plt.subplots(figsize=(4.2, 3), dpi=100)
+    axes.scatter(*z.T, c=np.argsort(np.argsort(pool.score)), cmap="YlGnBu", s=14, linewidths=0)
+    axes.scatter(*done.T, marker="x", c="black", s=34, linewidths=1.4)
+    for rank, (x, y) in enumerate(z[order], start=1):
+        axes.plot(x, y, "o", mfc="none", mec="#d62728", ms=11, mew=1.3)
+        axes.annotate(
+            str(rank), (x, y), xytext=(6, 5), textcoords="offset points", color="#d62728", fontsize=9
+        )
+    axes.set(xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set_color("#bbbbbb")
+    figure.tight_layout(pad=0.3)
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
+    plt.close(figure)
+    return save(pixels, IMG / ("maps" if pool_scorer else "picks") / f"{name}.png", colours=48)
+
+
+def example(kind: str, name: str) -> str:
+    """The component as one writes it: with its defaults, or, where an option has none, its first example."""
+    component = components(kind)[name]
+    try:
+        return str(bind(kind, name))
+    except CuretteError:
+        return str(component.info.get("examples", (name,))[0])
+
+
+def save(pixels: NDArray[np.uint8], path: Path, colours: int) -> Path:
+    """Write a PNG with as many colours as `LIMIT` leaves room for."""
+    while colours > 8:
+        # By coverage, as few pixels of a map are bright, and these matter.
+        few = Image.fromarray(pixels).quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(path, optimize=True)
+        if path.stat().st_size <= LIMIT:
+            break
+        colours = colours * 2 // 3
+    return path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Passes over windows of an image that is too large for the network, or larger than what it was trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+from typing import TYPE_CHECKING
+
+from curette.errors import SettingError, unknown
+from curette.registry import Bound, register
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Generator, Tensor
+    from torch.nn import Module
+
+_BLENDS = ("gaussian", "constant")
+_Window = tuple[slice, ...]  # part of [B, C, *S]
+
+
+def starts(length: int, size: int, stride: int) -> list[int]:
+    """Where windows of `size` start along a side: every `stride` pixels, the last moved back to end with the side.
+
+    A side shorter than a window is taken to be padded to one.
+    """
+    last = max(0, length - size)
+    return [min(stride * i, last) for i in range(math.ceil(last / stride) + 1)]
+
+
+def _check(passes: Bound, size: int, stride: int, blend: str) -> None:
+    from curette.learn.passes import members
+
+    if not isinstance(passes, Bound):
+        raise SettingError("Passes 'windows' go around other passes. Write for example 'windows(flips)'.")
+    if size < 1 or not 1 <= stride <= size:
+        raise SettingError(
+            f"Passes 'windows': size is {size} and stride {stride}, but windows have 1 or more pixels a side and are 1 to "
+            "that many pixels apart."
+        )
+    if blend not in _BLENDS:
+        raise unknown("blend", blend, _BLENDS)
+    members(passes)
+
+
+@register(
+    "passes",
+    "windows",
+    check=_check,
+    members="passes",
+    passes="passes",
+    examples=("windows(flips, size=4, stride=3)", "windows(augment(2), size=5, stride=5, blend=constant)"),
+    paper="PCDAL 2023, inference on volumes",
+)
+def windows(
+    networks: Sequence[Module],
+    images: Tensor,
+    generator: Generator,
+    *,
+    passes: Bound,
+    size: int = 96,
+    stride: int = 64,
+    blend: str = "gaussian",
+) -> Iterator[Tensor | tuple[Tensor, Tensor]]:
+    """Other passes over overlapping windows, ``windows(flips)``, put together to logits of the whole image.
+
+    Windows of `size` pixels along each axis of space start every `stride` pixels, the last ones moved back to the border;
+    images shorter than a window are padded with zeros on both sides. Whatever the passes do to an image (mirror, turn,
+    drop) they do to each window by itself. Where windows overlap, their logits are averaged, with more weight on what
+    lies in the middle of a window (`blend` ``gaussian``, standard deviation an eighth of its size) or not (``constant``). Class
+    logits are averaged over windows. Raises `SettingError` for impossible windows.
+
+    The code released with PCDAL (96 voxels, every 64) scores each window by itself and averages the windows' scores, so
+    that voxels in overlaps count several times and padding counts too. curette puts probabilities together first and
+    counts every voxel once; without overlap and padding both are the same.
+    """
+    from torch.nn.functional import pad
+
+    shape = images.shape[2:]
+    before = [max(0, size - side) // 2 for side in shape]
+    after = [max(0, size - side) - b for side, b in zip(shape, before, strict=True)]
+    sides = [p for pair in zip(reversed(before), reversed(after), strict=True) for p in pair]
+    padded = pad(images, sides) if any(sides) else images
+    inner = _window((b, b + side) for b, side in zip(before, shape, strict=True))
+    corners = product(*(starts(side, size, stride) for side in shape))
+    places = [_window((a, a + size) for a in corner) for corner in corners]
+    weight = _weight(size, len(shape), blend).to(images.device)
+    running = [passes(networks, padded[place], generator) for place in places]
+    while True:
+        whole = _Whole(padded.shape[2:], weight)
+        for place, made in zip(places, running, strict=True):
+            output = next(made, None)
+            if output is None:  # all windows end with the same pass
+                return
+            whole.add(output, place)
+            del output
+        yield whole.logits(inner)
+        del whole
+
+
+def _window(bounds: Iterable[tuple[int, int]]) -> _Window:
+    return (slice(None), slice(None), *(slice(a, b) for a, b in bounds))
+
+
+class _Whole:
+    """One pass over all windows: logits summed where they belong, and the weight they have there."""
+
+    def __init__(self, shape: Sequence[int], weight: Tensor) -> None:
+        self.shape, self.weight = shape, weight
+        self.windows = 0
+        self.total: Tensor | None = None
+        self.norm: Tensor | None = None
+        self.partly = False
+
+    def add(self, output: Tensor | tuple[Tensor, Tensor], place: _Window) -> None:
+        """Add what the passes make of the window at `place`."""
+        logits, seen = output if isinstance(output, tuple) else (output, None)
+        self.windows += 1
+        dense = logits.ndim > 2
+        if self.total is None:
+            self.total = logits.new_zeros(
+                (*logits.shape[:2], *(self.shape if dense else ())), dtype=_kind(logits)
+            )
+            self.norm = self.total.new_zeros((len(logits), 1, *self.shape)) if dense else None
+        if self.norm is None:
+            self.total += logits
+            return
+        weight = self.weight.to(self.total.dtype)
+        if seen is not None:
+            self.partly = True
+            weight = weight * seen[:, None]
+        self.total[place] += logits * weight
+        self.norm[place] += weight
+
+    def logits(self, inner: _Window) -> Tensor | tuple[Tensor, Tensor]:
+        """Mean logits without padding; with the pixels that some window could see, if that is not all."""
+        assert self.total is not None
+        if self.norm is None:
+            return self.total / self.windows
+        norm = self.norm[inner]
+        mean = self.total[inner] / norm.clamp(min=1e-12)
+        return (mean, norm[:, 0] > 0) if self.partly else mean
+
+
+def _weight(size: int, dims: int, blend: str) -> Tensor:
+    """Weight of each pixel of a window [*size], above 0 everywhere."""
+    import torch
+
+    if blend == "constant":
+        return torch.ones((size,) * dims)
+    line = torch.exp(-0.5 * ((torch.arange(size) - (size - 1) / 2) / (size / 8)) ** 2).clamp(min=1e-2)
+    weight = line
+    for _ in range(dims - 1):
+        weight = weight[..., None] * line
+    return weight
+
+
+def _kind(logits: Tensor) -> torch.dtype:
+    import torch
+
+    return torch.float64 if logits.dtype == torch.float64 else torch.float32

@@ -1,0 +1,97 @@
+"""Chance with a quota for each stratum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curette.errors import SettingError, unknown
+from curette.query.candidates import Candidates, Labelled
+from curette.query.selectors.apportion import cases, groups, in_turn, quotas
+from curette.region import Region
+from curette.registry import register
+
+_STRATA = ("class", "patient", "third")
+
+
+@register(
+    "selector",
+    "stratified",
+    examples=('stratified("third")', 'stratified(by="class", share="equal")'),
+    paper="Cochran 1977, Sampling techniques",
+)
+def stratified(
+    candidates: Candidates,
+    budget: int,
+    rng: np.random.Generator,
+    labelled: Labelled,
+    *,
+    by: str = "patient",
+    share: str = "proportional",
+) -> NDArray[np.int64]:
+    """Chance within strata, each with its quota of the budget.
+
+    Strata are the patients, the predicted classes (``by="class"``), or the lower, middle and upper third of each case
+    (``"third"``; of its slices, or of the places of its boxes along the last axis). Quotas are ``proportional`` to the
+    regions left in a stratum, or ``equal``, rounded by largest remainder; a stratum that is too small leaves its share
+    to the others. Chance decides between equal remainders: deciding by order instead would hand the whole batch to
+    the first patients of the pool wherever there are more patients than picks. Picks go round the strata in turn.
+    A control: what a method gains over this, it does not owe to spreading alone. O(N log N). Raises `SettingError` for
+    unknown options, thirds of images that have no slices, and classes that no model predicted.
+    """
+    if by not in _STRATA:
+        raise unknown("stratum", by, _STRATA)
+    strata = groups(_labels(candidates, labelled, by))
+    quota = quotas(np.array([len(s) for s in strata], np.int64), budget, share, rng)
+    return in_turn(
+        [rng.choice(s, q, replace=False) for s, q in zip(strata, quota.tolist(), strict=True) if q]
+    )
+
+
+def classes_of(candidates: Candidates, who: str) -> NDArray[np.int32]:
+    """The predicted classes [N]. Raises `SettingError` in the name of the selector `who` where no model was asked."""
+    if (candidates.predicted < 0).any():
+        raise SettingError(
+            f"the selector '{who}' goes by the class a model predicts, and the passes 'none' never ask one. "
+            f"Write 'single > none > {who}'."
+        )
+    return candidates.predicted
+
+
+def _labels(candidates: Candidates, labelled: Labelled, by: str) -> NDArray[np.integer]:
+    """The stratum [N] of each candidate; only in the order of first appearance may numbers of patients matter."""
+    if by == "class":
+        return classes_of(candidates, 'stratified(by="class")')
+    if by == "third":
+        return _thirds(candidates.regions, labelled.regions)
+    _, first, inverse = np.unique(candidates.patient, return_index=True, return_inverse=True)
+    return first[inverse]
+
+
+def _thirds(regions: Sequence[Region], done: Sequence[Region]) -> NDArray[np.int64]:
+    """0, 1 or 2 for the lower, middle and upper third of what pool and labelled set have of the same case."""
+    if all(region.axis < 0 and not region.box for region in regions):
+        raise SettingError(
+            "Selector 'stratified': by is 'third', but whole images have no lower and upper part. Write "
+            "'stratified(\"patient\")' or 'stratified(\"class\")'."
+        )
+    place = np.fromiter((_place(r) for r in regions), np.float64, len(regions))
+    starts, stops = cases(regions)
+    low, high = np.minimum.reduceat(place, starts), np.maximum.reduceat(place, starts)
+    row = {regions[start].case: i for i, start in enumerate(starts.tolist())} if len(done) else {}
+    for region in done:
+        if (i := row.get(region.case)) is not None and (region.box or region.axis >= 0):
+            low[i], high[i] = min(low[i], _place(region)), max(high[i], _place(region))
+    low, size = (np.repeat(a, stops - starts) for a in (low, high - low + 1))
+    return np.asarray(3 * (place - low) / size, np.int64)
+
+
+def _place(region: Region) -> float:
+    """Where along its axis a slice is, or along the last axis the middle of a box."""
+    if region.axis >= 0:
+        return region.index
+    if region.box:
+        return sum(region.box[-1]) / 2
+    return -1.0

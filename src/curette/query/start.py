@@ -1,0 +1,51 @@
+"""The choice of the first units, before anything is labelled: an ordinary strategy that asks neither model nor labels."""
+
+from __future__ import annotations
+
+from curette.errors import SettingError
+from curette.learn.encoders import encodes
+from curette.query.rehearsal import rehearse
+from curette.query.strategy import Strategy, check, parse_strategy
+from curette.recipe import Query
+from curette.task import Task
+
+SETTING = "query.start"
+
+
+def start_strategy(query: Query, unit: str | None = None) -> Strategy | None:
+    """The strategy that `query.start` names; None for the default, chance alone.
+
+    Chance keeps a draw of its own, so that studies that began before there was this setting still begin with the same
+    units. Raises `SettingError` for a text that is no strategy.
+    """
+    try:
+        found = parse_strategy(query.start, unit)
+    except SettingError as problem:
+        raise SettingError(f"{SETTING}: {problem}") from None
+    default = parse_strategy(Query.model_fields["start"].default, unit)
+    return None if str(found) == str(default) else found
+
+
+def check_start(start: Strategy | None, task: Task, unit: str, initial: int) -> None:
+    """Refuse a start that cannot work in a study with this task and unit before anything is trained.
+
+    Raises `SettingError` for a strategy that asks a model, looks at ground truth, or needs something labelled already,
+    and for what `curette.query.strategy.check` refuses in any strategy; `DataError` for files that are not there.
+    """
+    if start is None:
+        return
+    instead = "Write 'random', 'strided_random', or passes that see images only: 'self_supervised > none > k_center'."
+    if start.passes.name != "none" and not encodes(start.passes):
+        raise SettingError(
+            f"{SETTING}: '{start.name}' asks a model ('{start.passes}'), and there is none before the first training. "
+            f"{instead}"
+        )
+    if start.truth:
+        raise SettingError(
+            f"{SETTING}: '{start.name}' looks at ground truth, which nobody has before the first label. {instead}"
+        )
+    try:
+        check(start, task, unit, initial)
+        rehearse(start, task.model_copy(update={"dims": 2}) if unit == "slice" else task, cold=True)
+    except SettingError as problem:
+        raise SettingError(f"{SETTING}: {problem}") from None

@@ -1,0 +1,35 @@
+"""Ground truth of the pool, for the controls of a simulation that are marked as using it; for nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curette.errors import SettingError
+from curette.query.candidates import Candidates
+from curette.region import Region
+from curette.task import Task
+
+
+def revealed(candidates: Candidates, labels: Mapping[Region, NDArray[Any]] | None, task: Task) -> Candidates:
+    """The candidates with a column ``truth`` [N, C]: the share of each class in the region, ignored pixels left out.
+
+    In classification 1 for the class and 0 for the others. `labels` are what the oracle says of every candidate; it is
+    read one region at a time. Raises `SettingError` if it is None: the oracle is people, who have not said yet.
+    """
+    if labels is None:
+        raise SettingError(
+            "a strategy that looks at ground truth works in simulations only, where the oracle knows all labels."
+        )
+    classes = len(task.classes)
+    found = np.zeros((len(candidates), classes), np.float32)
+    for row, region in zip(found, candidates.regions, strict=True):
+        label = np.asarray(labels[region])
+        known = label[label != task.ignore]
+        counts = np.bincount(known.ravel(), minlength=classes)[:classes]
+        row[:] = counts / max(int(counts.sum()), 1)
+    return replace(candidates, columns={**candidates.columns, "truth": found})

@@ -1,0 +1,152 @@
+"""Windows of a volume: where they lie, and that together they are the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from curette.errors import SettingError
+from curette.learn.passes import count, members
+from curette.learn.sums import Sums
+from curette.learn.windows import starts
+from curette.query.granularity import unit
+from curette.query.strategy import parse_strategy
+from curette.region import Region
+from curette.registry import Bound, bind
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        (80, [0]),
+        (96, [0]),
+        (97, [0, 1]),
+        (100, [0, 4]),
+        (155, [0, 59]),
+        (160, [0, 64]),
+        (161, [0, 64, 65]),
+        (240, [0, 64, 128, 144]),
+    ],
+)
+def test_where_windows_start(length: int, expected: list[int]) -> None:
+    assert starts(length, 96, 64) == expected
+
+
+@given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 20))
+def test_windows_cover_everything_and_stay_inside(length: int, size: int, stride: int) -> None:
+    stride = min(stride, size)
+    found = starts(length, size, stride)
+    assert found == sorted(set(found))
+    assert set().union(*(range(a, a + size) for a in found)) == set(range(max(length, size)))
+
+
+class _Pixels(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[tuple[int, ...]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shown.append(tuple(x.shape))
+        return torch.cat((-x, x), 1)
+
+
+class _Place(nn.Module):
+    """Foreground probability = patch / (1 + i + 2j) by the place (i, j) in the window."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        i, j = torch.meshgrid(torch.arange(2.0), torch.arange(2.0), indexing="ij")
+        p = x[:, 0] / (1 + i + 2 * j).double()[:, :, None]
+        return torch.stack((1 - p, p), 1).log()
+
+
+def _around(passes: str, **options: object) -> Bound:
+    return bind("passes", "windows", bind("passes", passes), **options)
+
+
+@pytest.mark.parametrize("blend", ["gaussian", "constant"])
+@pytest.mark.parametrize("space", [(7, 12), (3, 3), (5, 9, 4)])
+def test_windows_put_together_are_the_whole(space: tuple[int, ...], blend: str) -> None:
+    x = torch.randn(2, 1, *space, generator=torch.Generator().manual_seed(0))
+    network = _Pixels()
+    found = list(_around("flips", size=4, stride=3, blend=blend)([network], x, torch.Generator()))
+    assert len(found) == 4
+    for logits in found:
+        torch.testing.assert_close(logits, torch.cat((-x, x), 1))
+    assert set(network.shown) == {(2, 1, *(4,) * len(space))}
+
+
+def test_a_view_of_a_window_may_see_less_of_it() -> None:
+    x = torch.ones(1, 1, 16, 16)
+    inner = bind("passes", "augment", 2, rotate=40, noise=0)
+    plain, (logits, seen) = bind("passes", "windows", inner, size=8, stride=8)(
+        [_Pixels()], x, torch.Generator()
+    )
+    torch.testing.assert_close(plain[:, 1:], x)
+    assert not seen.all()
+    torch.testing.assert_close(logits[:, 1][seen], torch.ones(int(seen.sum())))
+
+
+def test_class_logits_are_averaged_over_windows() -> None:
+    def network(x: Tensor) -> Tensor:
+        return x.flatten(2).mean(2)
+
+    x = torch.arange(8.0).reshape(1, 1, 2, 4)
+    (found,) = _around("single", size=2, stride=2)([network], x, torch.Generator())
+    assert found.item() == pytest.approx(3.5)
+
+
+def test_perturbation_consistency_of_a_volume_window_by_window() -> None:
+    i, j, k = np.meshgrid(np.arange(3), np.arange(2), np.arange(2), indexing="ij")
+    volume = torch.from_numpy((4 * i + 2 * j + k) / 20)
+    rows = torch.stack([volume[a : a + 2] for a in starts(3, 2, 2)])[:, None]
+    strategy = parse_strategy("pcdal")
+    sums = Sums(strategy.needs, rows, None)
+    for logits in strategy.passes([_Place()], rows, torch.Generator()):
+        sums.add(logits)
+    prediction = sums.prediction([Region("a"), Region("b")], strategy.passes)
+    each = unit(strategy.scorer(prediction), prediction, frozenset()).score
+    np.testing.assert_allclose(each, [0.0037027995, 0.0130126953], atol=1e-7)
+    assert each.mean() == pytest.approx(0.0083577477, abs=1e-7)
+    summed = unit(bind("scorer", "variance", views="sum")(prediction), prediction, frozenset()).score
+    assert summed.mean() == pytest.approx(0.0334309896, abs=1e-7)
+
+
+def test_they_need_what_the_passes_inside_need() -> None:
+    assert count(_around("flips")) == 4
+    assert members(bind("passes", "windows", bind("passes", "ensemble", 3))) == 3
+    assert _around("dropout").says("stochastic")
+    assert not _around("flips").says("stochastic")
+    assert (
+        str(parse_strategy("windows(flips(6), stride=32) > variance > top").passes)
+        == "windows(flips(6), stride=32)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"stride": 97}, "stride 97"),
+        ({"size": 0}, "size is 0"),
+        ({"blend": "gausian"}, "Did you mean 'gaussian'"),
+    ],
+)
+def test_impossible_windows(options: dict[str, object], says: str) -> None:
+    with pytest.raises(SettingError, match=says):
+        members(_around("flips", **options))
+    with pytest.raises(SettingError, match="makes no pass"):
+        members(bind("passes", "windows", bind("passes", "dropout", 0)))
+
+
+def test_maps_of_features_and_heads_are_not_put_together() -> None:
+    needs = frozenset({"feature_map", "gradient"})
+    sums = Sums(needs, torch.zeros(1, 1, 4, 4), None)
+    sums.embed(torch.zeros(1, 2, 2, 2))
+    with pytest.raises(SettingError, match="map of features"):
+        sums.embed(torch.zeros(1, 2, 2, 2))
+    sums.look(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4))
+    with pytest.raises(SettingError, match="gradient is needed of whole images"):
+        sums.look(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4))
