@@ -128,6 +128,7 @@ def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
         {"train": {"steps": 801}},
         {"train": {"augment": {"noise": 0.5}}},
         {"query": {"budget": 11}},
+        {"query": {"start": "strided_random"}},
         {"split": {"seed": 1}},
         {"data": {"dataset": "phantom", "options": {"patients": 12}}},
         {"prepare": {"percentiles": [0.5, 99.5]}},
@@ -150,6 +151,10 @@ def test_digest_follows_what_decides_results(changes: dict[str, Any]) -> None:
 )
 def test_digest_ignores_what_does_not(changes: dict[str, Any]) -> None:
     assert parse_study(SMALL | changes).digest() == parse_study(SMALL).digest()
+
+
+def test_a_setting_that_came_later_leaves_older_records_as_they_are() -> None:
+    assert "start" not in parse_study(SMALL).decisive()["query"]
 
 
 def test_every_setting_is_frozen() -> None:

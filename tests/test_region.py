@@ -50,7 +50,21 @@ def test_text_forms(text: str, region: Region) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "@z=1", "c@", "c@w=1", "c@z=-1", "c@z=1.5", "c@[5:5]", "c@[3:1,0:2]", "c@[]", "c@z=1@z=2", "c@[0:1]z=1", "c@z=1[]"]
+    "text",
+    [
+        "",
+        "@z=1",
+        "c@",
+        "c@w=1",
+        "c@z=-1",
+        "c@z=1.5",
+        "c@[5:5]",
+        "c@[3:1,0:2]",
+        "c@[]",
+        "c@z=1@z=2",
+        "c@[0:1]z=1",
+        "c@z=1[]",
+    ],
 )
 def test_anything_else_is_refused_with_its_text(text: str) -> None:
     with pytest.raises(SettingError):

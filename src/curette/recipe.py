@@ -153,7 +153,11 @@ class Study(_Section):
         return self
 
     def decisive(self) -> dict[str, Any]:
-        """Everything that decides results: not names, places, gallery and the lists of seeds and strategies."""
+        """Everything that decides results: not names, places, gallery and the lists of seeds and strategies.
+
+        A setting that came later is left out where it says what was done before it came, so that older records still fit.
+        """
+        query = {"start": True} if self.query.start == Query.model_fields["start"].default else {}
         return self.model_dump(
             mode="json",
             exclude={
@@ -161,8 +165,9 @@ class Study(_Section):
                 "gallery": True,
                 "seeds": True,
                 "strategies": True,
-                "prepare": {"cache"},
-                "data": {"root"},
+                "prepare": {"cache": True},
+                "data": {"root": True},
+                "query": query,
             },
         )
 

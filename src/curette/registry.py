@@ -149,10 +149,23 @@ class Bound:
         for position, name in enumerate(keywords):
             if name in self.options and self.options[name] != self.component.options[name].default:
                 value = _print(self.options[name])
-                inner = isinstance(self.options[name], Bound)  # components in a row read best without their names
+                inner = isinstance(
+                    self.options[name], Bound
+                )  # components in a row read best without their names
                 leading = not self.args and position == plain and (position == 0 or inner)
                 plain += leading
                 shown.append(value if leading else f"{name}={value}")
+        return f"{self.name}({', '.join(shown)})" if shown else self.name
+
+    @property
+    def spelt_out(self) -> str:
+        """Like ``str(bound)``, with the options that have their default too: what a record must hold to mean the same
+        under a later version. An option that is None is left out."""
+        shown = [v.spelt_out if isinstance(v, Bound) else _print(v) for v in self.args]
+        for name, value in self.settings.items():
+            inner = value.spelt_out if isinstance(value, Bound) else _print(value)
+            if value is not None and self.component.options[name].kind is inspect.Parameter.KEYWORD_ONLY:
+                shown.append(f"{name}={inner}")
         return f"{self.name}({', '.join(shown)})" if shown else self.name
 
     def __hash__(self) -> int:

@@ -29,6 +29,10 @@ class TestPreset:
         assert preset.when.endswith(".")
         wanted(strategy.needs)
 
+    def test_spelt_out_it_means_the_same(self, name: str) -> None:
+        strategy = parse_strategy(name)
+        assert str(parse_strategy(strategy.spelt_out)) == str(strategy)
+
     @pytest.mark.parametrize("task", [SEGMENTATION, CLASSIFICATION], ids=lambda t: t.kind)
     def test_it_queries(self, name: str, task) -> None:
         strategy = parse_strategy(name)

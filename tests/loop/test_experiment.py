@@ -15,8 +15,10 @@ from curette.loop.ledger import Event, Ledger
 from curette.loop.oracle import SimulatedOracle
 from curette.loop.shared import Picked, Setup, Step
 from curette.loop.state import steps
+from curette.query.selectors.stochastic_batches import stochastic_batches
 from curette.query.strategy import parse_strategy
 from curette.region import Region
+from curette.registry import get
 from fakes import FakeImages, FakeLearner
 from tiny_study import STRATEGIES, make_runs, make_setup
 
@@ -331,6 +333,24 @@ def test_another_pool_or_other_settings_are_refused(tmp_path: Path) -> None:
     setup.ledger.add_recipe("other", "text")
     with pytest.raises(SettingError, match="recorded with other settings"):
         make_runs(replace(setup, recipe="other"), ["random"])
+
+
+def test_a_text_that_came_to_mean_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = make_setup(tmp_path)
+    text = "dropout(3) > mutual_information > stochastic_batches"
+    make_runs(setup, [text])[0].advance()
+    (opened,) = setup.ledger.events(None, "opened")
+    assert "dropout(n=3)" in opened.data["strategy"]
+    assert "groups=0" in opened.data["strategy"]
+    make_runs(setup, [text])
+    monkeypatch.setitem(stochastic_batches.__kwdefaults__, "groups", 7)
+    monkeypatch.delitem(get("selector", "stochastic_batches").__dict__, "options", raising=False)
+    with pytest.raises(SettingError, match=r"groups=0.*groups=7"):
+        make_runs(setup, [text])
+    monkeypatch.undo()
+    monkeypatch.delitem(get("selector", "stochastic_batches").__dict__, "options", raising=False)
 
 
 class _People(SimulatedOracle):

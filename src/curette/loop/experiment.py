@@ -33,7 +33,7 @@ from curette.loop.trigger import Progress
 from curette.query.candidates import Candidates, Labelled
 from curette.query.scoring import rescored
 from curette.query.select import select
-from curette.query.strategy import Strategy
+from curette.query.strategy import Strategy, parse_strategy
 from curette.query.sweep import recall, sweep
 from curette.query.truth import revealed
 from curette.region import Region
@@ -87,6 +87,7 @@ class Experiment:
     def _initial(self) -> Step:
         setup, pool = self.setup, self.setup.pool
         opened = {"pool": len(pool), "regions": digest(pool), "data": setup.data, "test": digest(setup.test)}
+        opened["strategy"] = self.strategy.spelt_out
         queried = recorded_first(setup.ledger, self.run) if setup.start else []
         reused, timing = bool(queried), Timing("start")
         if not reused:
@@ -250,7 +251,10 @@ class Experiment:
                 f"Strategy '{self.run.name}' with seed {self.seed} was recorded with other settings "
                 f"({self.run.recipe}, now {self.setup.recipe}). Use a new folder."
             )
-        check_data(self.setup.ledger.events(self.run.id, "opened"), self.setup.pool, self.setup.test)
+        opened = self.setup.ledger.events(self.run.id, "opened")
+        check_data(opened, self.setup.pool, self.setup.test)
+        for event in opened:
+            self._check_meaning(event.data.get("strategy", str(self.strategy)))
         for event in self.setup.ledger.events(self.run.id, "queried"):
             asked, known = self._asked(event.cycle), event.data.get("features")
             if asked and known and known != self._features(asked):
@@ -258,6 +262,20 @@ class Experiment:
                     f"The features of '{asked.passes}' are not those that the picks of '{self.run.name}' in cycle "
                     f"{event.cycle} were chosen by. Bring the file back as it was, or use a new folder."
                 )
+
+    def _check_meaning(self, begun: str) -> None:
+        """The strategy's text means what it meant when the run began; `begun` is that text with all options."""
+        now = str(self.strategy)
+        try:
+            same = str(parse_strategy(begun)) == now
+        except SettingError:  # an option or a component is gone
+            same = False
+        if not same:
+            raise SettingError(
+                f"'{self.run.name}' means something else in this version of curette: it was begun as '{begun}' and is now "
+                f"'{self.strategy.spelt_out}'. Write the old options out in a new study, or go on with version "
+                f"{self.run.code}."
+            )
 
 
 def advance_together(group: Sequence[Experiment]) -> list[Step]:

@@ -43,6 +43,11 @@ class Strategy:
         return " > ".join(str(part) for part in self.parts)
 
     @property
+    def spelt_out(self) -> str:
+        """The canonical text with every option, those that have their default too."""
+        return " > ".join(part.spelt_out for part in self.parts)
+
+    @property
     def parts(self) -> tuple[Bound, Bound, Bound, Bound]:
         return self.passes, self.scorer, self.granularity, self.selector
 

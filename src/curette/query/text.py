@@ -139,7 +139,9 @@ class _Reader:
             if start.text in options:
                 raise self._error(start.at, f"'{start.text}' only once", start.text)
             options[start.text] = self.value()
-        elif options and not isinstance(value, Call):  # a component can be told from an option's value anywhere
+        elif options and not isinstance(
+            value, Call
+        ):  # a component can be told from an option's value anywhere
             raise self._error(start.at, "'name=value', as values without a name come first", start.text)
         else:
             args.append(value)

@@ -54,5 +54,3 @@ def images(
     prediction = prediction_of(members, valid=valid)
     prediction.columns.update(columns)
     return score(parts.scorer, bind("granularity", "unit", reduce, **options), prediction, frozenset()).score
-
-
