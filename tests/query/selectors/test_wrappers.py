@@ -1,5 +1,6 @@
 """Selectors around selectors: quotas, caps, parts of a budget, prefilters, costs and duplicates."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curette import registry
 from curette.errors import CuretteWarning, DataError, SettingError
 from curette.query.candidates import Candidates, Labelled
 from curette.query.selectors.nested import with_picks
@@ -20,11 +22,18 @@ RNG = np.random.default_rng
 CALLS: list[tuple[int, int, int]] = []
 
 
-@register("selector", "spy_for_wrappers", scores=True)
-def spy_for_wrappers(candidates: Candidates, budget: int, rng: np.random.Generator, labelled: Labelled):
-    """The highest scores; writes down sizes of pool, batch and labelled set."""
-    CALLS.append((len(candidates), budget, len(labelled)))
-    return np.argsort(-candidates.score, kind="stable")[:budget]
+@pytest.fixture(autouse=True, scope="module")
+def _spy() -> Iterator[None]:
+    """A selector that is taken out again, so that no other test sees it."""
+
+    @register("selector", "spy_for_wrappers", scores=True)
+    def spy(candidates: Candidates, budget: int, rng: np.random.Generator, labelled: Labelled):
+        """The highest scores; writes down sizes of pool, batch and labelled set."""
+        CALLS.append((len(candidates), budget, len(labelled)))
+        return np.argsort(-candidates.score, kind="stable")[:budget]
+
+    yield
+    del registry._components["selector", "spy_for_wrappers"]
 
 
 def pick(text: str, pool: Candidates, budget: int, *, seed: int = 0, labelled=None) -> list[int]:
