@@ -163,7 +163,7 @@ def picture(
         partial = path.with_name(f"{path.stem}.{os.getpid()}.partial.{suffix}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(partial, dpi=200, facecolor="white")
+            figure.savefig(partial, dpi=200, facecolor="white", bbox_inches="tight", pad_inches=0.08)
             partial.replace(path)
         except OSError as problem:
             partial.unlink(missing_ok=True)
