@@ -326,10 +326,12 @@ def test_ctrl_c_says_how_to_go_on_and_the_study_can(tmp_path: Path) -> None:
     study = tiny_study(
         strategies=["random"], seeds=[0], train={"steps": 4000, "batch": 2}, query={"cycles": 2}
     )
+    # Shells that run tests in the background have their children ignore Ctrl-C; a terminal does not.
+    heed = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     line = [
         sys.executable,
-        "-m",
-        "curette",
+        "-c",
+        f"{heed}; runpy.run_module('curette', run_name='__main__')",
         "run",
         str(write_study(tmp_path / "s.toml", study)),
         "--out",

@@ -140,7 +140,7 @@ def _write_failures(place: StudyFolder, failures: Sequence[Failure]) -> None:
 def _raise(place: StudyFolder, failures: Sequence[Failure]) -> None:
     """Name the runs that failed, those with the same reason together."""
     reasons: dict[str, list[str]] = {}
-    for failure in failures:
+    for failure in sorted(failures, key=lambda f: f.job):  # not in the order workers happened to end
         reasons.setdefault(failure.message, []).append(failure.job)
     if reasons:
         told = " ".join(f"{', '.join(jobs)}: {message}" for message, jobs in reasons.items())
