@@ -22,6 +22,7 @@ import numpy as np
 from curette.errors import ContractError, CuretteWarning, SettingError
 from curette.learn.encoders import encodes
 from curette.learn.learner import Labels, Model
+from curette.learn.progress import Progress
 from curette.loop.clock import Timing, timed
 from curette.loop.first import first_units, recorded_first
 from curette.loop.ledger import Event
@@ -29,7 +30,6 @@ from curette.loop.merge import whole_units
 from curette.loop.models import model_id
 from curette.loop.shared import Picked, Setup, Step, check_budget, check_data, digest, of_whole_units
 from curette.loop.state import State
-from curette.loop.trigger import Progress
 from curette.query.candidates import Candidates, Labelled
 from curette.query.scoring import rescored
 from curette.query.select import select
