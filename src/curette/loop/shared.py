@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import curette.loop.trigger  # noqa: F401  (registers `after_training`)
 from curette.errors import SettingError
 from curette.learn.evaluate import Measurement
 from curette.learn.learner import Images, Learner, Model
