@@ -202,7 +202,7 @@ class TorchLearner:
 
     @property
     def _format(self) -> torch.memory_format:
-        return torch.channels_last if self.task.dims == 2 else torch.preserve_format
+        return torch.channels_last if self.task.dims == 2 else torch.channels_last_3d
 
 
 def _device(name: str) -> torch.device:
