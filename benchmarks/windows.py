@@ -3,9 +3,8 @@
     python benchmarks/windows.py [--size 96 96 64] [--window 32 48 32] [--rounds 5] [--threads 1]
 
 Both have the same network, weights folded likewise, window, overlap of a quarter and Gaussian blending, and end with the
-entropy of every voxel; both look at one volume at a time. MONAI takes one window in a forward pass, or several
-(`--batch`), whichever is faster. They take turns, round after round. The entropies are compared, too: MONAI spreads
-windows evenly from the start and moves the last one back, as curette does.
+entropy of every voxel; both look at one volume at a time. MONAI is asked twice, with one window
+in a forward pass and with several (`--batch`). They take turns, round after round. The entropies are compared, too.
 """
 
 from __future__ import annotations
