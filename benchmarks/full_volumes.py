@@ -1,6 +1,6 @@
 """How good is the small 3D U-Net with all labels? Dice per volume and class, HD95 and seconds on whole hippocampi.
 
-python benchmarks/full_volumes.py [--steps 1200] [--seeds 1]
+python benchmarks/full_volumes.py [--steps 1000] [--seeds 1]
 
 Data, split and training are those of examples/hippocampus-3d.toml; only all volumes of the pool are labelled at once.
 """
