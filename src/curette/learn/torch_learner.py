@@ -285,7 +285,7 @@ class TorchLearner:
 
     @property
     def _format(self) -> torch.memory_format:
-        return torch.channels_last if self.task.dims == 2 else torch.preserve_format
+        return torch.channels_last if self.task.dims == 2 else torch.channels_last_3d
 
 
 def _warn_of_no_epochs(cycle: int, settings: Train) -> None:
