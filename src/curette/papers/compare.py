@@ -140,7 +140,7 @@ def _measured(part: Part, row: Row, table: Table, i: int, arms: Mapping[str, Rea
     if reading is None or not strategy or not column.metric:
         return {}
     runs = reading.record.runs(strategy, *_where(part, reading.record, column))
-    values = {seed: _at(column, run, reading, seed) for seed, run in runs.items()}
+    values = {seed: _at(table, column, run, reading, seed) for seed, run in runs.items()}
     return {seed: v * column.scale for seed, v in sorted(values.items()) if not math.isnan(v)}
 
 
@@ -157,7 +157,9 @@ def _where(part: Part, record: StudyRecord, column: Column) -> tuple[str, str]:
     return metric, classes[0] if cls == MEAN and len(classes) == 1 else cls
 
 
-def _at(column: Column, run: Mapping[int, tuple[int, float]], reading: Reading, seed: int) -> float:
+def _at(
+    table: Table, column: Column, run: Mapping[int, tuple[int, float]], reading: Reading, seed: int
+) -> float:
     """The value of one run that belongs to a column, NaN where it is not reached."""
     cycles = reading.record.study.query.cycles
     if column.at == LAST:
@@ -165,17 +167,24 @@ def _at(column: Column, run: Mapping[int, tuple[int, float]], reading: Reading, 
     if column.at == QUERIES:
         wanted = [run[c][1] for c in range(1, cycles) if c in run]
         return fmean(wanted) if wanted and len(wanted) == cycles - 1 else math.nan
-    cycle = _cycle(column, run, reading.pools.get(seed))
+    cycle = _cycle(table, column, run, reading.pools.get(seed))
     return math.nan if cycle is None else run[cycle][1]
 
 
-def _cycle(column: Column, run: Mapping[int, tuple[int, float]], pool: int | None) -> int | None:
-    """The cycle whose labelled share of the pool is the column's, to a tenth of it and one unit."""
+def _cycle(
+    table: Table, column: Column, run: Mapping[int, tuple[int, float]], pool: int | None
+) -> int | None:
+    """The cycle whose labelled share of the pool is the column's, to a tenth of it and one unit.
+
+    No cycle serves two columns: of those of one curve it belongs to the nearest.
+    """
     if column.share is None or not pool or not run:
         return None
     apart = {c: abs(labelled / pool - column.share) for c, (labelled, _) in run.items()}
     best = min(apart, key=lambda c: (apart[c], c))
-    return best if apart[best] <= 0.1 * column.share + 1 / pool else None
+    others = [c.share for c in table.columns if c.group == column.group and c.share is not None]
+    nearest = min(abs(run[best][0] / pool - share) for share in others)
+    return best if apart[best] <= min(nearest + 1e-12, 0.1 * column.share + 1 / pool) else None
 
 
 def _ordering(
@@ -220,7 +229,7 @@ def _initial(part: Part, table: Table, column: Column, arms: Mapping[str, Readin
         return False
     metric, cls = _where(part, reading.record, column)
     return any(
-        _cycle(column, run, reading.pools.get(seed)) == 0
+        _cycle(table, column, run, reading.pools.get(seed)) == 0
         for strategy in reading.record.strategies
         for seed, run in reading.record.runs(strategy, metric, cls).items()
     )

@@ -16,7 +16,7 @@ _ROWS = (
     Row("KMeans", "kmeans"),
     Row("CoreSet", "core_set"),
     Row("Entropy+KMeans", "entropy_kmeans"),
-    Row("AB-UNet", "dropout(10) > mutual_information"),
+    Row("AB-UNet", "dropout(10) > mutual_information > top"),
     Row("CEAL", "ceal"),
     Row("LPL", "single > predicted_loss > top + learning_loss(margin=1)"),
     Row("PAAL only AP", "paal_ap_only"),

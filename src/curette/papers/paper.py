@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from curette.errors import SettingError, unknown
+from curette.errors import unknown
 from curette.papers.table import Table, load_table
 from curette.recipe import Study, parse_study
 
@@ -116,10 +116,8 @@ class Part:
     def study(self, root: Path | None, scale: Scale, arm: Arm | None = None) -> Study:
         """The checked study of an arm (the main one without one).
 
-        Raises `SettingError` for a setting that cannot be, and for a part that nobody can run.
+        Raises `SettingError` for a setting that cannot be.
         """
-        if self.unavailable:
-            raise SettingError(f"The part '{self.name}' cannot be run: {self.unavailable}")
         arm = arm or self.arms_of(scale)[0]
         layers = [self.full, arm.changes]
         if scale == "small":

@@ -17,7 +17,7 @@ from curette.bench.study import run_study
 from curette.errors import CuretteError, SettingError, unknown
 from curette.papers.compare import Reading, compare
 from curette.papers.outcome import outcome, write_outcome
-from curette.papers.paper import Arm, Paper, Part, Scale
+from curette.papers.paper import Paper, Part, Scale
 from curette.query.strategy import parse_strategy
 from curette.recipe import Study
 
@@ -29,7 +29,7 @@ def plan(
     *,
     seeds: int | None = None,
     only: Sequence[str] = (),
-) -> tuple[Part, dict[Arm, Study]]:
+) -> tuple[Part, dict[str, Study]]:
     """The studies of a part by arm, the main one first, and the part with the rows that are run.
 
     seeds   how many seeds instead of the recipe's: 0, 1, …
@@ -38,7 +38,9 @@ def plan(
     Raises `SettingError` for what the part cannot do: data where it reads none or none where it reads some, an unknown
     row, a strategy that cannot be read.
     """
-    if part.needs_data and data is None and not part.unavailable:
+    if part.unavailable:
+        raise SettingError(f"The part '{part.name}' cannot be run: {part.unavailable}")
+    if part.needs_data and data is None:
         raise SettingError(
             f"The part '{part.name}' needs --data: {part.what}. `curette datasets {part.dataset}` tells how its folder is "
             "laid out and where it is from."
@@ -48,7 +50,7 @@ def plan(
     if seeds is not None and seeds < 1:
         raise SettingError(f"--seeds is {seeds}, but must be 1 or more.")
     part = _restricted(part, only)
-    studies: dict[Arm, Study] = {}
+    studies: dict[str, Study] = {}
     for arm in part.arms_of(scale):
         if not part.rows_of(arm):
             continue
@@ -57,7 +59,7 @@ def plan(
             study = study.model_copy(update={"seeds": tuple(range(seeds))})
         for text in study.strategies:
             parse_strategy(text, study.data.unit)
-        studies[arm] = study
+        studies[arm.name] = study
     return part, studies
 
 
@@ -65,7 +67,7 @@ def run(
     paper: Paper,
     part: Part,
     scale: Scale,
-    studies: dict[Arm, Study],
+    studies: dict[str, Study],
     folder: Path,
     *,
     workers: int = 1,
@@ -100,11 +102,11 @@ def run(
 
 
 def write_tables(
-    paper: Paper, part: Part, scale: Scale, studies: dict[Arm, Study], folder: Path
+    paper: Paper, part: Part, scale: Scale, studies: dict[str, Study], folder: Path
 ) -> dict[str, Any]:
     """Write ``paper.md``, ``paper.csv``, ``paper.json`` and the reports from what has been measured so far."""
     there = {arm: place(folder, arm) for arm in _started(studies, folder)}
-    readings = {arm.name: Reading(read_record(path), _pools(path)) for arm, path in there.items()}
+    readings = {arm: Reading(read_record(path), _pools(path)) for arm, path in there.items()}
     found = outcome(paper, part, scale, compare(part, readings))
     write_outcome(found, list(dict.fromkeys((folder, *there.values()))))
     for path in there.values():
@@ -112,12 +114,12 @@ def write_tables(
     return found
 
 
-def place(folder: Path, arm: Arm) -> Path:
+def place(folder: Path, arm: str) -> Path:
     """The study folder of an arm."""
-    return folder / arm.name if arm.name else folder
+    return folder / arm if arm else folder
 
 
-def _started(studies: dict[Arm, Study], folder: Path) -> list[Arm]:
+def _started(studies: dict[str, Study], folder: Path) -> list[str]:
     return [arm for arm in studies if (place(folder, arm) / "study.toml").is_file()]
 
 

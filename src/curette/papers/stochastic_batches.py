@@ -17,7 +17,7 @@ _COMPANION = {"LearnLoss": f" + {_LOSS}"}
 def _rows() -> tuple[Row, ...]:
     rows = [Row("Random", "random"), Row("Core-set", "core_set")]
     for name, text in _SCORES.items():
-        plain = f"{text} > top" if name in _COMPANION else text
+        plain = f"{text} > top" if " > " in text else text
         more = _COMPANION.get(name, "")
         rows.append(Row(name, plain + more))
         rows.append(Row(f"{name}+SB", f"{text} > stochastic_batches{more}"))
