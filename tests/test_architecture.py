@@ -31,6 +31,7 @@ GROUND = [
     "region",
     "task",
     "registry",
+    "text",
     "recipe",
 ]  # each imports only what stands before it
 MODULES = sorted(p for p in (SOURCE / "curette").rglob("*.py"))

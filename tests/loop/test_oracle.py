@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from curette.learn.progress import Progress
 from curette.loop.oracle import Cost, SimulatedOracle
-from curette.loop.trigger import Progress
+from curette.query import trigger  # noqa: F401  (registers triggers)
 from curette.region import Region
 from curette.registry import bind
 from fakes import CLASSIFICATION, SEGMENTATION, FakeImages

@@ -3,13 +3,14 @@
 A component of kind ``column`` is a pure function ``(seen: Pass) -> [B, …]`` on the arrays of one forward pass, of any
 library. Whoever needs it names it among its ``needs``, and finds it as ``columns[name]`` of candidates and labelled set.
 ``info`` says how passes are put together: ``combine="mean"`` (the default), ``"stack"`` (a new axis 1, one entry a pass)
-or ``"first"`` (only the first pass is looked at); and ``head=True`` if it looks into the layer that makes the logits.
+or ``"first"`` (only the first pass is looked at); ``head=True`` if it looks into the layer that makes the logits; and
+``outputs``, the names of the outputs of companions (`curette.learn.companions`) that it looks at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from array_api_compat import array_namespace, device
 
@@ -37,6 +38,7 @@ class Pass:
     valid          [B, *S] bool, or None: all valid
     features       [B, d, *s] what the head was given, with `scores` [B, C, *s] what it made of it; *s is *S for most
                    networks. None unless a column with ``head=True`` asked for them
+    outputs        what companions say, [B, …] by name; empty unless a column asked for it
     """
 
     images: Array
@@ -45,6 +47,13 @@ class Pass:
     valid: Array | None = None
     features: Array | None = None
     scores: Array | None = None
+    outputs: dict[str, Array] = field(default_factory=dict)
+
+
+def outputs(needs: Iterable[str]) -> frozenset[str]:
+    """Names of the outputs of companions that the columns among `needs` look at."""
+    known = components("column")
+    return frozenset(name for n in needs if n in known for name in known[n].info.get("outputs", ()))
 
 
 def wanted(needs: Iterable[str]) -> dict[str, Component]:

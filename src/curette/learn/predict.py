@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from curette.errors import SettingError
 from curette.learn.columns import wanted
+from curette.learn.companions.contract import Accompanied
 from curette.learn.fuse import fused
 from curette.learn.layout import layout
 from curette.learn.learner import Images
@@ -44,13 +45,15 @@ def predict(
 
     Only regions of one shape go together, and of volumes no more than `VOXELS`. Units larger than `crop` go through the
     passes in windows of that size that overlap by a quarter, see `curette.learn.windows`, unless a column needs maps of
-    features or the head of the whole image: for those the network sees all of it at once.
+    features, the head or a companion of the whole image: for those the network sees all of it at once.
 
     The same regions, batch size and seed give the same predictions, random passes included. Raises `SettingError` when
     the passes need more networks than there are, when a column needs a head that a network does not have, or when passes
     that should vary give equal logits on the first batch.
     """
-    whole = "feature_map" in needs or any(column.info.get("head") for column in wanted(needs).values())
+    whole = "feature_map" in needs or any(
+        column.info.get("head") or column.info.get("outputs") for column in wanted(needs).values()
+    )
     if members(passes) > len(networks):
         raise SettingError(
             f"The passes '{passes}' need {members(passes)} networks, but the model holds {len(networks)}. "
@@ -120,8 +123,13 @@ def _watch(networks: Sequence[nn.Module], sums: Sums) -> Iterator[None]:
     def look(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         sums.look(inputs[0], output)
 
+    def hear(module: nn.Module, _inputs: object, _output: Tensor) -> None:
+        sums.hear(module.outputs())  # type: ignore[operator]
+
     hooks = []
     for network in networks:
+        if sums.outputs:
+            hooks.append(_company(network, sums).register_forward_hook(hear))
         if "embedding" in sums.needs:
             hooks.append(network.deepest.register_forward_hook(note))  # type: ignore[union-attr]
         if sums.heads:
@@ -131,6 +139,21 @@ def _watch(networks: Sequence[nn.Module], sums: Sums) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+        for network in networks:
+            if isinstance(network, Accompanied):
+                network.keep = False
+
+
+def _company(network: nn.Module, sums: Sums) -> Accompanied:
+    """The network, set to keep what its companions look at."""
+    if not isinstance(network, Accompanied):
+        needed = ", ".join(name for name, column in sums.columns.items() if column.info.get("outputs"))
+        raise SettingError(
+            f"'{needed}' looks at what a companion says, and the model was trained without one. Train it with the companion "
+            "(train.companions, or behind a '+' of the strategy)."
+        )
+    network.keep = True
+    return network
 
 
 def _head(network: nn.Module, sums: Sums) -> nn.Module:

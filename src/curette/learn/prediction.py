@@ -56,8 +56,8 @@ class Prediction:
     feature_map     [B, d, *s] the features of `embedding` before they are averaged over space, of the first pass only: other
                     passes may have been turned or mirrored
     image           [B, channels, *S] the images themselves, for parts that look where contours run; not kept
-    columns         further facts of each region by the name of their ``column`` component, [B, …]; see `columns`
-    extra           outputs of companions, by name
+    columns         further facts of each region by the name of their ``column`` component, [B, …]; see `columns`. What
+                    companions say of a region comes as columns, too
 
     Only `mean` is always there; the other fields are None unless a component of the study said it needs them. Dense
     fields are averaged, pixel by pixel, over the passes that could see the pixel.
@@ -78,7 +78,6 @@ class Prediction:
     feature_map: Array | None = None
     image: Array | None = None
     columns: dict[str, Array] = field(default_factory=dict)
-    extra: dict[str, Array] = field(default_factory=dict)
 
     def slabs(self) -> Iterator[Prediction]:
         """The same in slabs along the first axis of space, of one large region; else itself.

@@ -11,7 +11,7 @@ from torch import Tensor
 from curette.errors import SettingError
 from curette.learn.agreement import Agreement
 from curette.learn.blocks import At, blocks, flat, placed
-from curette.learn.columns import Pass, wanted
+from curette.learn.columns import Pass, outputs, wanted
 from curette.learn.prediction import TWICE, Prediction
 from curette.learn.slabs import Slab
 from curette.region import Region
@@ -33,12 +33,14 @@ class Sums:
         self.needs, self.images, self.valid = needs, images, valid
         self.columns = wanted(needs)
         self.heads = any(column.info.get("head") for column in self.columns.values())
+        self.outputs = outputs(needs)
         self.twice = bool(needs & TWICE)
         self.whole = bool(self.columns) or "pair_dice" in needs
         self.count = 0
         self.totals: dict[str, Any] = {}
         self.stacks: dict[str, list[Tensor]] = {}
         self.features: tuple[Tensor, Tensor] | None = None
+        self.said: dict[str, Tensor] = {}
         self.embedded = 0
         self.feature_map: Tensor | None = None
         self.missed: Tensor | None = None
@@ -106,6 +108,12 @@ class Sums:
             raise _cut(f"{' and '.join(n for n, c in self.columns.items() if c.info.get('head'))} is")
         self.features = features.float(), scores.float()
 
+    def hear(self, said: dict[str, Tensor]) -> None:
+        """Note what companions said in the pass under way."""
+        if self.said:
+            raise _cut(f"{' and '.join(n for n, c in self.columns.items() if c.info.get('outputs'))} is")
+        self.said = {name: said[name].float() for name in sorted(self.outputs)}
+
     def prediction(self, regions: Sequence[Region], passes: Bound) -> Prediction:
         """Divide by the number of passes. Raises `SettingError` if compared passes all agreed."""
         if self.varied is False:
@@ -153,8 +161,8 @@ class Sums:
     def _columns(self, logits: Tensor, p: Tensor, seen: Tensor | None) -> None:
         valid = seen if self.valid is None else self.valid if seen is None else self.valid & seen
         features, scores = self.features if self.features is not None else (None, None)
-        self.features = None
-        shown = Pass(self.images, p, logits, valid, features, scores)
+        shown = Pass(self.images, p, logits, valid, features, scores, self.said)
+        self.features, self.said = None, {}
         for name, column in self.columns.items():
             combine = column.info.get("combine", "mean")
             if combine == "mean":

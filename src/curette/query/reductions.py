@@ -73,7 +73,6 @@ def sees(prediction: Prediction, *, reduce: str, **_: Any) -> Prediction:
         logits=logits,
         embedding=prediction.embedding,
         columns=prediction.columns,
-        extra=prediction.extra,
     )
 
 

@@ -1,15 +1,17 @@
-"""Strategies: four components and a text. Reading them, and refusing what cannot work before anything is trained."""
+"""Strategies: four components, what training carries along for them, and a text.
+
+Reading them, and refusing what cannot work before anything is trained.
+"""
 
 from __future__ import annotations
 
-import inspect
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from curette.errors import CuretteWarning, SettingError, nearest, unknown
+from curette.learn.companions import companions_for
 from curette.learn.encoders import check_options, encodes
 from curette.learn.passes import count, members, mirrored
 from curette.learn.prediction import NEEDS
@@ -22,24 +24,31 @@ from curette.query import (  # noqa: F401  (importing registers them)
     scorers,
     selectors,
     superpixels,
+    teachers,
+    trigger,
 )
 from curette.query.presets import PRESETS, Preset
 from curette.query.rehearsal import rehearse
-from curette.query.text import Call, Value, parse
 from curette.registry import Bound, Component, bind, components, get
 from curette.task import Task
+from curette.text import Call, bound, parse_added, read
 
 __all__ = ["PARTS", "PRESETS", "Preset", "Strategy", "check", "parse_strategy"]
 
 PARTS = ("passes", "scorer", "granularity", "selector")
+ADDED = ("companion", "trigger", "teacher")
+"""Kinds of what may be added to the four parts: what training carries along, when the next query is due, and what the
+model may teach itself."""
 
 
 @dataclass(frozen=True)
 class Strategy:
     """How the model is asked, what is measured, what can be picked, and how a batch is chosen.
 
-    `name` is the text as the user gave it; ``str(strategy)`` is the canonical text of all four parts, without options
-    that have their default, and parses back to the same components.
+    `name` is the text as the user gave it; ``str(strategy)`` is the canonical text of all four parts and of what is added
+    to them, without options that have their default, and parses back to the same components.
+
+    added  companions that the network is trained with, by name; then its own trigger and its teacher, where it has them
     """
 
     name: str
@@ -47,14 +56,31 @@ class Strategy:
     scorer: Bound
     granularity: Bound
     selector: Bound
+    added: tuple[Bound, ...] = ()
 
     def __str__(self) -> str:
-        return " > ".join(str(part) for part in self.parts)
+        return " + ".join([" > ".join(str(part) for part in self.parts), *map(str, self.added)])
 
     @property
     def spelt_out(self) -> str:
         """The canonical text with every option, those that have their default too."""
-        return " > ".join(part.spelt_out for part in self.parts)
+        parts = " > ".join(part.spelt_out for part in self.parts)
+        return " + ".join([parts, *(part.spelt_out for part in self.added)])
+
+    @property
+    def companions(self) -> tuple[Bound, ...]:
+        """What training carries along for it."""
+        return tuple(part for part in self.added if part.component.kind == "companion")
+
+    @property
+    def trigger(self) -> Bound | None:
+        """When its next query is due; None: when the study's is."""
+        return next((part for part in self.added if part.component.kind == "trigger"), None)
+
+    @property
+    def teacher(self) -> Bound | None:
+        """What the model of one cycle may teach that of the next, besides labels."""
+        return next((part for part in self.added if part.component.kind == "teacher"), None)
 
     @property
     def parts(self) -> tuple[Bound, Bound, Bound, Bound]:
@@ -95,23 +121,53 @@ class Strategy:
         return any(part.says("truth") for part in self.parts)
 
 
-def parse_strategy(text: str, unit: str | None = None) -> Strategy:
+def parse_strategy(text: str, unit: str | None = None, companions: Sequence[str] = ()) -> Strategy:
     """Read a strategy text.
 
     Four parts ``passes > scorer > granularity > selector``; three parts leave the granularity out and pick whole
     units; ``preset`` or ``preset > selector`` start from a line of `PRESETS`. With the study's `unit` given, the
     granularity of that name is written ``unit``, so that equal strategies have equal canonical texts.
 
+    Behind the parts, each after a ``+``, stand companions, a trigger and a teacher. Companions that a part looks at are
+    added where the text does not name them, and so are those of the study, texts like ``structure_boundary(coarse=0.5)``.
+
     Raises `SettingError` with the position of a grammatical error, or the known names and the nearest one.
     """
-    calls = _four(text, parse(text))
+    calls, more = _four(text, *parse_added(text))
     try:
-        bounds = [_bind(part, call) for part, call in zip(PARTS, calls, strict=True)]
+        bounds = [bound(part, call, _find) for part, call in zip(PARTS, calls, strict=True)]
         if unit is not None and bounds[2].name == unit:
             bounds[2] = bind("granularity", "unit", **bounds[2].options)
+        passes, scorer, part, selector = bounds
+        strategy = Strategy(text.strip(), passes, scorer, part, selector)
+        added = _added(more, strategy, [read("companion", companion) for companion in companions])
     except SettingError as problem:
         raise SettingError(f"Strategy '{text.strip()}': {problem}") from None
-    return Strategy(text.strip(), *bounds)
+    return replace(strategy, added=added)
+
+
+def _added(more: Sequence[Call], strategy: Strategy, given: Sequence[Bound]) -> tuple[Bound, ...]:
+    """What is added to the parts, in canonical order: written with the strategy, given by the study, or looked at."""
+    found: dict[tuple[str, str], Bound] = {}
+    for call in more:
+        kind = next((kind for kind in ADDED if call.name in components(kind)), None)
+        if kind is None:
+            raise _no_addition(call.name)
+        key = (kind, call.name if kind == "companion" else "")
+        if key in found:
+            raise SettingError(f"'{found[key]}' and '{call.name}' cannot both be added.")
+        found[key] = bound(kind, call)
+    for companion in (*given, *companions_for(strategy.needs)):
+        found.setdefault(("companion", companion.name), companion)
+    return tuple(found[key] for key in sorted(found, key=lambda key: (ADDED.index(key[0]), key[1])))
+
+
+def _no_addition(name: str) -> SettingError:
+    known = [n for kind in ADDED for n in components(kind)]
+    if (kind := _kind_of(name)) is not None:
+        which = f"'{name}' {'are passes' if kind == 'passes' else f'is a {kind}'}, and stands among {' > '.join(PARTS)}"
+        return SettingError(f"{which}. What is added with '+' is one of: {', '.join(known)}.")
+    return unknown("addition", name, known)
 
 
 def check(strategy: Strategy, task: Task, unit: str, budget: int) -> None:
@@ -267,16 +323,16 @@ def _check_unit(strategy: Strategy, unit: str) -> None:
         )
 
 
-def _four(text: str, calls: Sequence[Call]) -> list[Call]:
-    """The four parts that a full or short form stands for."""
+def _four(text: str, calls: Sequence[Call], more: Sequence[Call]) -> tuple[Sequence[Call], tuple[Call, ...]]:
+    """The four parts that a full or short form stands for, and all that is added to them."""
     if len(calls) > 4:
         raise SettingError(
             f"Strategy '{text}' has {len(calls)} parts; there are at most four: {' > '.join(PARTS)}."
         )
     if len(calls) == 4:
-        return list(calls)
+        return calls, tuple(more)
     if len(calls) == 3:
-        return [*calls[:2], Call("unit"), calls[2]]
+        return [*calls[:2], Call("unit"), calls[2]], tuple(more)
     first = calls[0]
     if first.name not in PRESETS:
         raise _unknown_preset(text, first.name, alone=len(calls) == 1)
@@ -285,11 +341,15 @@ def _four(text: str, calls: Sequence[Call]) -> list[Call]:
             f"Strategy '{text}': the preset '{first.name}' takes no options. Write it out and set them there: "
             f"'{PRESETS[first.name].text}'."
         )
-    return (
-        [*parse(PRESETS[first.name].text)[:3], calls[1]]
-        if len(calls) == 2
-        else list(parse(PRESETS[first.name].text))
-    )
+    four, added = parse_added(PRESETS[first.name].text)
+    # What is written here stands for what the preset says of the same kind.
+    said = {_addition(call) for call in more}
+    return [*four[:3], *(calls[1:] or four[3:])], (*(c for c in added if _addition(c) not in said), *more)
+
+
+def _addition(call: Call) -> str:
+    """What can be there only once: each companion, one trigger, one teacher."""
+    return next((kind for kind in ADDED[1:] if call.name in components(kind)), call.name)
 
 
 def _unknown_preset(text: str, word: str, *, alone: bool) -> SettingError:
@@ -317,17 +377,11 @@ def _kind_of(word: str) -> str | None:
     return next((kind for kind in PARTS if word in components(kind)), None)
 
 
-def _bind(kind: str, call: Call) -> Bound:
-    """Bind a part to its component, nested components and bare words included."""
-    if call.name not in components(kind):
-        raise _misplaced(kind, call.name)
-    component = get(kind, call.name)
-    keywords = [n for n, p in component.options.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    variadic = len(keywords) < len(component.options)
-    names = [""] * len(call.args) if variadic else [*keywords, *[""] * len(call.args)]
-    args = [_setting(component, name, value) for name, value in zip(names, call.args, strict=False)]
-    options = {name: _setting(component, name, value) for name, value in call.options}
-    return bind(kind, call.name, *args, **options)
+def _find(kind: str, name: str) -> Component:
+    """A part's component. Raises `SettingError` that says where a name of another kind belongs."""
+    if name not in components(kind):
+        raise _misplaced(kind, name)
+    return get(kind, name)
 
 
 def _misplaced(kind: str, name: str) -> SettingError:
@@ -341,16 +395,3 @@ def _misplaced(kind: str, name: str) -> SettingError:
         f"'{name}' {are}, but stands where the {kind} belong{'' if kind == 'passes' else 's'} in "
         f"{' > '.join(PARTS)} (three parts leave the granularity out)."
     )
-
-
-def _setting(component: Component, option: str, value: Value) -> Any:
-    """An option's value: bare words are strings where the default is one, components of the same kind elsewhere."""
-    if isinstance(value, tuple):
-        return tuple(_setting(component, "", item) for item in value)
-    if not isinstance(value, Call):
-        return value
-    default = component.options[option].default if option in component.options else None
-    nested = component.info.get("nested", {})
-    if isinstance(default, (str, int, float)) and value == Call(value.name) and option not in nested:
-        return value.name
-    return _bind(nested.get(option, component.kind), value)

@@ -198,10 +198,7 @@ def _predict(
                 f"{name} predicts {prediction.mean.shape[1]} classes, but the task has {len(task.classes)}."
             )
         for field in needs:
-            if getattr(prediction, field, None) is None and field not in {
-                *prediction.extra,
-                *prediction.columns,
-            }:
+            if getattr(prediction, field, None) is None and field not in prediction.columns:
                 raise ContractError(f"{name} left out '{field}', which a strategy with '{passes}' needs.")
         at += batch
         yield prediction

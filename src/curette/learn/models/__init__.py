@@ -4,7 +4,8 @@ What the rest relies on: ``forward(x)`` maps images [B, channels, *S] of any siz
 [B, C] (classification), and the attribute ``deepest`` is the submodule whose output is the features of the deepest
 encoder level [B, d, *s]. A network meant for the passes ``dropout`` has at least one dropout layer. Where the class
 logits come straight from a layer with a bias, the attribute ``head`` is that layer, and training starts with its bias at
-the logarithm of the class frequencies.
+the logarithm of the class frequencies. The attribute ``levels`` is a tuple of the submodules whose outputs are the features
+of the encoder's levels, from the finest to `deepest`, for companions; without it, they see the deepest alone.
 """
 
 from __future__ import annotations

@@ -14,9 +14,10 @@ from curette.task import Task
 class Classifier(nn.Module):
     """An encoder, its features averaged over space, dropout, and one linear layer: images of any size → logits [B, C]."""
 
-    def __init__(self, encoder: nn.Module, features: int, classes: int, dropout: float) -> None:
+    def __init__(self, encoder: nn.Sequential, features: int, classes: int, dropout: float) -> None:
         super().__init__()
         self.deepest = encoder
+        self.levels = tuple(encoder)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(features, classes)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -23,8 +25,10 @@ class Fitted(nn.Module):
         multiple: int,
         factor: int = 0,
         head: nn.Module | None = None,
+        levels: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
+        self.levels = tuple(levels)
         self.network, self.multiple, self.factor = network, multiple, factor or multiple
         self.size: tuple[int, ...] = ()
         # Not submodules of ours a second time, or their weights would be stored twice.

@@ -20,7 +20,8 @@ def basic_unet(
 ) -> nn.Module:
     """MONAI's BasicUNet: wide at full resolution, plain 1×1 head. Accurate, and several times slower than `unet`."""
     network = nets.BasicUNet(task.dims, channels, len(task.classes), features=features, dropout=dropout)
-    return Fitted(network, network.down_4, multiple=16, head=network.final_conv)
+    levels = (network.conv_0, network.down_1, network.down_2, network.down_3, network.down_4)
+    return Fitted(network, network.down_4, multiple=16, head=network.final_conv, levels=levels)
 
 
 @register("model", "monai_unet", kinds=("segmentation",), paper="Kerfoot et al., residual U-Net, 2018")
@@ -37,10 +38,16 @@ def monai_unet(
     network = nets.UNet(
         task.dims, channels, len(task.classes), widths, strides, num_res_units=units, dropout=dropout
     )
-    deepest = network.model[1]
-    while hasattr(deepest, "submodule") and isinstance(deepest.submodule, nn.Sequential):
-        deepest = deepest.submodule[1]
-    return Fitted(network, deepest.submodule, multiple=2 ** len(strides))
+    levels = _nested(network.model)
+    return Fitted(network, levels[-1], multiple=2 ** len(strides), levels=levels)
+
+
+def _nested(block: nn.Module) -> tuple[nn.Module, ...]:
+    """The encoder's levels of a network that MONAI nests: a level, what is below it, and what brings it up again."""
+    if not isinstance(block, nn.Sequential):
+        return (block,)
+    below: nn.Module = block[1].submodule  # type: ignore[assignment]
+    return (block[0], *_nested(below))
 
 
 class _First(nn.Module):
@@ -84,7 +91,8 @@ def unet_plus_plus(
     )
     for unused in ("final_conv_0_1", "final_conv_0_2", "final_conv_0_3"):
         setattr(network, unused, nn.Identity())
-    return Fitted(_First(network), network.conv_4_0, multiple=16, head=network.final_conv_0_4)
+    levels = tuple(getattr(network, f"conv_{depth}_0") for depth in range(5))
+    return Fitted(_First(network), network.conv_4_0, multiple=16, head=network.final_conv_0_4, levels=levels)
 
 
 @register(
@@ -106,7 +114,5 @@ def attention_unet(
     """
     strides = [2] * (len(widths) - 1)
     network = nets.AttentionUnet(task.dims, channels, len(task.classes), widths, strides, dropout=dropout)
-    deepest = network.model[1].submodule
-    while isinstance(deepest, nn.Sequential):
-        deepest = deepest[1].submodule
-    return Fitted(network, deepest, multiple=2 ** len(strides), head=network.model[2].conv)
+    levels = _nested(network.model)
+    return Fitted(network, levels[-1], multiple=2 ** len(strides), head=network.model[2].conv, levels=levels)

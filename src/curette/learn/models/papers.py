@@ -117,7 +117,10 @@ def _fitted(name: str, task: Task, channels: int, widths: tuple[int, ...], style
     factor = 2 ** (len(widths) - 1)
     # Interpolation would put the voxels of odd lengths beside their places: there whole multiples are needed.
     multiple = 1 if style.transposed else factor
-    return Fitted(network, network.deepest, multiple=multiple, factor=factor, head=network.head)
+    levels = (*network.encoder, network.deepest)
+    return Fitted(
+        network, network.deepest, multiple=multiple, factor=factor, head=network.head, levels=levels
+    )
 
 
 @register(

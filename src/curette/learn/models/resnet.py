@@ -124,7 +124,9 @@ def _unet(depth: int, used: str) -> Callable[..., nn.Module]:
     def unet(task: Task, channels: int, *, dropout: float = 0.1, pretrained: str = "") -> nn.Module:
         encoder = levels(depth, task.dims, channels, pretrained=pretrained)
         network = EncoderUNet(task.dims, channels, len(task.classes), encoder, dropout)
-        return Fitted(network, network.encoder[-1], multiple=32, head=network.head)
+        return Fitted(
+            network, network.encoder[-1], multiple=32, head=network.head, levels=tuple(network.encoder)
+        )
 
     unet.__doc__ = f"""U-Net with a ResNet-{depth} as encoder{used}, built like segmentation_models.pytorch's.
 

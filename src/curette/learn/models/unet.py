@@ -79,6 +79,7 @@ class UNet(nn.Module):
             for a, b in pairwise(widths)
         )
         self.deepest = nn.Identity()  # where hooks find the features of the deepest level
+        self.levels = (self.stem, *(level["drop"] for level in self.encoder[:-1]), self.deepest)  # type: ignore[index]
         self.decoder = nn.ModuleList(
             nn.ModuleDict({"narrow": convolution(b, a, kernel=1, act=False), "merge": convolution(a, a)})
             for a, b in reversed(list(pairwise(widths)))

@@ -1,31 +1,37 @@
-"""The grammar of strategy texts: ``single > entropy > unit > stochastic_batches(groups=50)``.
+"""The grammar of texts that name components: ``single > entropy > unit > top + learning_loss(margin=0)``.
 
-    strategy = call { ">" call }
+    strategy = call { ">" call } { "+" call }
+    sum      = call { "+" call }
     call     = word [ "(" [ argument { "," argument } ] ")" ]
     argument = [ word "=" ] value
     value    = number | "true" | "false" | "string" | "[" [ value { "," value } ] "]" | call
 
 Values without a name come first, except calls, which may stand anywhere: ``cap(patient=2, per_class(top))``.
-This file knows only the form. What the words mean is in `curette.query.strategy`.
+This file knows the form, and how a call of one kind becomes a bound component. What stands where in a strategy is in
+`curette.query.strategy`.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias, Union
+from typing import Any, NamedTuple, TypeAlias, Union
 
 from curette.errors import SettingError
+from curette.registry import Bound, Component, bind, get
 
 Value: TypeAlias = Union[bool, int, float, str, tuple["Value", ...], "Call"]
+Find: TypeAlias = Callable[[str, str], Component]
 
 _TOKEN = re.compile(
     r"""\s*(?:
       (?P<number>[+-]?(?:inf\b|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![A-Za-z_]))
     | (?P<word>[A-Za-z_][A-Za-z_0-9]*)
     | (?P<string>"(?:[^"\\]|\\.)*")
-    | (?P<sign>[>(),=\[\]])
+    | (?P<sign>[>+(),=\[\]])
     | (?P<end>\Z)
     )""",
     re.VERBOSE,
@@ -50,8 +56,58 @@ class _Token(NamedTuple):
 
 
 def parse(text: str) -> tuple[Call, ...]:
-    """Read a strategy text into its parts. Raises `SettingError` with the position and what was expected there."""
+    """Read the parts of a strategy text that has nothing added to it. Raises `SettingError` as `parse_added` does."""
     return _Reader(text).parts()
+
+
+def parse_added(text: str) -> tuple[tuple[Call, ...], tuple[Call, ...]]:
+    """Read a strategy text into its parts and what is added to it.
+
+    Raises `SettingError` with the position and what was expected there.
+    """
+    return _Reader(text).added()
+
+
+def parse_sum(text: str) -> tuple[Call, ...]:
+    """Read a sum of calls. Raises `SettingError` with the position and what was expected there."""
+    return _Reader(text).sum()
+
+
+def read(kind: str, text: str) -> Bound:
+    """The component of a kind that a text such as ``sgd(momentum=0.9)`` names.
+
+    Raises `SettingError` for a grammatical error, an unknown name and what `bind` refuses.
+    """
+    calls = _Reader(text).sum()
+    if len(calls) > 1:
+        raise SettingError(f"'{text}' names {len(calls)} components where one {kind} belongs.")
+    return bound(kind, calls[0])
+
+
+def bound(kind: str, call: Call, find: Find = get) -> Bound:
+    """Bind a call to its component of that kind, nested components and bare words included.
+
+    `find` looks components up, for callers who know better what to say of one that is not there.
+    """
+    component = find(kind, call.name)
+
+    def setting(option: str, value: Value) -> Any:
+        if isinstance(value, tuple):
+            return tuple(setting("", item) for item in value)
+        if not isinstance(value, Call):
+            return value
+        default = component.options[option].default if option in component.options else None
+        nested = component.info.get("nested", {})
+        if isinstance(default, (str, int, float)) and value == Call(value.name) and option not in nested:
+            return value.name  # a bare word is a string where the default is one
+        return bound(nested.get(option, component.kind), value, find)
+
+    keywords = [n for n, p in component.options.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    variadic = len(keywords) < len(component.options)
+    names = [""] * len(call.args) if variadic else [*keywords, *[""] * len(call.args)]
+    args = [setting(name, value) for name, value in zip(names, call.args, strict=False)]
+    options = {name: setting(name, value) for name, value in call.options}
+    return bind(kind, call.name, *args, **options)
 
 
 def render(parts: tuple[Call, ...]) -> str:
@@ -84,7 +140,7 @@ class _Reader:
         if found is None or found.lastgroup is None:
             at = start + len(self.text[start:]) - len(self.text[start:].lstrip())
             raise self._error(
-                at, 'a name, a number, a closed "string" or one of > ( ) , = [ ]', self.text[at]
+                at, 'a name, a number, a closed "string" or one of > + ( ) , = [ ]', self.text[at]
             )
         return _Token(found.lastgroup, found[found.lastgroup], found.start(found.lastgroup))
 
@@ -108,12 +164,30 @@ class _Reader:
         return self.token.kind == "sign" and self.token.text == sign
 
     def parts(self) -> tuple[Call, ...]:
-        parts = [self.call()]
-        while self.sees(">"):
-            self.take("sign", ">", "'>'")
-            parts.append(self.call())
+        parts = self.row(">")
         self.take("end", "", "'>', '(' or the end")
-        return tuple(parts)
+        return parts
+
+    def added(self) -> tuple[tuple[Call, ...], tuple[Call, ...]]:
+        parts = self.row(">")
+        more: tuple[Call, ...] = ()
+        if self.sees("+"):
+            self.take("sign", "+", "'+'")
+            more = self.row("+")
+        self.take("end", "", "'+', '(' or the end" if more else "'>', '+', '(' or the end")
+        return parts, more
+
+    def sum(self) -> tuple[Call, ...]:
+        parts = self.row("+")
+        self.take("end", "", "'+', '(' or the end")
+        return parts
+
+    def row(self, sign: str) -> tuple[Call, ...]:
+        found = [self.call()]
+        while self.sees(sign):
+            self.take("sign", sign, f"'{sign}'")
+            found.append(self.call())
+        return tuple(found)
 
     def call(self) -> Call:
         word = self.take("word", "", "a name")

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curette.errors import SettingError
-from curette.query.text import Call, parse, render
+from curette.text import Call, parse, render
 
 words = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True).filter(
     lambda w: w not in ("true", "false", "inf")

@@ -1,0 +1,41 @@
+"""What training carries along with the network: companions by name.
+
+A component of kind ``companion`` is a function ``(network, task, channels) -> curette.learn.companions.contract.Companion``
+whose keyword-only options a text may give: ``learning_loss(margin=0.5)``. ``info`` says
+
+- ``gives``, the names of its outputs, which ``column`` components look at (their ``outputs``), and those of scorers
+- ``kinds`` and ``dims`` of tasks that it is for
+
+The functions are here, where reading a strategy does not import torch; the modules they build are beside this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from curette.errors import SettingError
+from curette.learn.columns import outputs
+from curette.learn.companions import cards  # noqa: F401  (importing registers them)
+from curette.registry import Bound, bind, components
+from curette.task import Task
+
+__all__ = ["check", "companions_for"]
+
+
+def companions_for(needs: Iterable[str]) -> list[Bound]:
+    """The companions, with their default options, whose outputs the columns among `needs` look at, by name."""
+    looked_at = outputs(needs)
+    able = {name: frozenset(card.info.get("gives", ())) for name, card in components("companion").items()}
+    return [bind("companion", name) for name, gives in able.items() if gives & looked_at]
+
+
+def check(companions: Sequence[Bound], task: Task) -> None:
+    """Raise `SettingError` for a companion that is not for this kind of task."""
+    for companion in companions:
+        info = companion.component.info
+        kinds, dims = info.get("kinds", (task.kind,)), info.get("dims", (task.dims,))
+        if task.kind not in kinds or task.dims not in dims:
+            meant = " and ".join(f"{d}D {kind}" for kind in kinds for d in info.get("dims", (2, 3)))
+            raise SettingError(
+                f"The companion '{companion.name}' is for {meant}, but the task is {task.dims}D {task.kind}."
+            )
