@@ -20,7 +20,7 @@ def _missing() -> list[str]:
             "schedule",
             "loss",
             "epochs",
-            "validate",
+            "validate_every",
             "patience",
             "keep",
             "gain",

@@ -79,13 +79,13 @@ _FULL: dict[str, Any] = {
         "optimiser": "adamw",
         "lr": 1e-3,
         "weight_decay": 1e-4,
-        "schedule": "epochs_cosine(epochs=400, warmup=9, start=0.1, end=0.001, hold=0)",
+        "schedule": "epochs_cosine(epochs=400, warm=9, start=0.1, end=0.001, hold=0)",
         "clip": 0,
         "epochs": 400,
         "batch": 64,
         "start": "continue",
         "loss": "cross_entropy(smoothing=0.1) + soft_dice",
-        "validate": 1,
+        "validate_every": 1,
         "patience": 40,
         "gain": 0.001,
         "keep": "best",
@@ -93,16 +93,16 @@ _FULL: dict[str, Any] = {
             "rotate": 15, "scale": 0, "shift": 0, "flip": ["y"], "brightness": 0, "contrast": 0, "gamma": 0, "noise": 0,
         },
     },
-    "query": {"initial": "5%"},
+    "query": {"initial": "5%", "trigger": "every(5, first=10)"},
     "metrics": ["dice_pooled", "dice_2d"],
 }  # fmt: skip
 _SMALL: dict[str, Any] = {
     "seeds": [0, 1],
     "split": {"train": 0.7, "val": 0.1, "test": 0.2, "folds": None, "order": None},
     "train": {
-        "model": "unet", "epochs": None, "steps": 60, "batch": 16, "schedule": "constant", "patience": 0, "keep": "last",
+        "model": "unet", "epochs": 100, "batch": 16, "schedule": "constant", "patience": 0, "keep": "last",
     },
-    "query": {"initial": "5%", "budget": "5%", "cycles": 10},
+    "query": {"initial": "5%", "budget": "5%", "cycles": 10, "trigger": "every(5, first=10)"},
 }  # fmt: skip
 
 PAPER = Paper(
@@ -144,13 +144,13 @@ PAPER = Paper(
                 "name": "PAAL, brain tumour",
                 "data": {"dataset": "msd", "unit": "slice"},
                 "prepare": {"percentiles": [0, 100], "size": [256, 256], "fit": "resize"},
-                "query": {"initial": "0.5%"},
+                "query": {"initial": "0.5%", "trigger": "every(5, first=10)"},
             },
             small=_SMALL
             | {
                 "split": {"train": 20, "val": 4, "test": 10, "folds": None, "order": None},
                 "prepare": {"size": [64, 64]},
-                "query": {"initial": "2.5%", "budget": "2.5%", "cycles": 8},
+                "query": {"initial": "2.5%", "budget": "2.5%", "cycles": 8, "trigger": "every(5, first=10)"},
             },
             arms=_arms(_BRAIN),
             claims=_claims(_NO_CORE_SET),

@@ -44,7 +44,7 @@ _FULL = {
         "optimiser": "adam",
         "lr": 2e-4,
         "weight_decay": 1e-4,
-        "schedule": "epochs_cosine(epochs=75, warmup=10, start=0.005, end=0.0005, hold=1)",
+        "schedule": "epochs_cosine(epochs=75, warm=10, start=0.005, end=0.0005, hold=1)",
         "clip": 0,
         "loss": "cross_entropy(weight=0.5) + soft_dice(weight=0.5)",
         "augment": {
