@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from curette.bench.folder import StudyFolder
 from curette.bench.gallery import LIMIT, save_gallery
 from curette.bench.planes import stacked, telling
+from curette.data.folds import Folds
 from curette.data.prepared import Prepared
-from curette.data.splits import Splits
 from curette.errors import DataError
 from curette.learn.evaluate import evaluate
 from curette.learn.learner import Learner
@@ -70,6 +70,15 @@ def torch_learner(study: Study, prepared: Prepared) -> Learner:
 
 
 @dataclass(frozen=True)
+class Sides:
+    """The units that can be picked, and the cases with a label set aside for validation and for the test."""
+
+    pool: tuple[Region, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Materials:
     """All a process needs for a study's jobs; small, and can be sent to another process."""
 
@@ -77,27 +86,49 @@ class Materials:
     study: Study
     strategies: tuple[Strategy, ...]
     prepared: Prepared
-    splits: Splits
+    folds: Folds
     make_learner: MakeLearner = torch_learner
 
     @cached_property
-    def pool(self) -> tuple[Region, ...]:
-        """The units that can be picked. Raises `DataError` when there is none."""
-        found = tuple(self.prepared.regions(self._labelled(self.splits.train)))
-        if not found:
-            raise DataError(f"No case of the training split of '{self.study.data.dataset}' has a label.")
-        return found
+    def _sides(self) -> dict[int, Sides]:
+        return {}
 
-    @cached_property
-    def test(self) -> tuple[str, ...]:
-        """The cases models are measured on. Raises `DataError` when there is none."""
-        found = tuple(self._labelled(self.splits.test))
-        if not found:
-            raise DataError(f"No case of the test split of '{self.study.data.dataset}' has a label.")
-        return found
+    def sides(self, seed: int) -> Sides:
+        """Who is in the pool, in validation and in the test of the runs of a seed.
 
-    def _labelled(self, case_ids: Sequence[str]) -> list[str]:
-        return [case for case in case_ids if self.prepared.has_label(case)]
+        Raises `DataError` when nobody with a label is in the pool or in the test.
+        """
+        number = self.folds.number(seed)
+        if number not in self._sides:
+            self._sides[number] = self._divided(number)
+        return self._sides[number]
+
+    def _divided(self, number: int) -> Sides:
+        splits, prepared = self.folds.splits[number], self.prepared
+        train, val, test = (
+            tuple(case for case in cases if prepared.has_label(case))
+            for cases in (splits.train, splits.val, splits.test)
+        )
+        for name, found in (("training", train), ("test", test)):
+            if not found:
+                which = f", fold {number + 1}," if len(self.folds) > 1 else ""
+                raise DataError(
+                    f"No case of the {name} split of '{self.study.data.dataset}'{which} has a label."
+                )
+        return Sides(tuple(prepared.regions(train)), val, test)
+
+    def one_a_fold(self) -> list[int]:
+        """One seed of each fold that the study's seeds use; all that can differ between seeds differs between these."""
+        return list({self.folds.number(seed): seed for seed in reversed(self.study.seeds)}.values())[::-1]
+
+    def begun(self, seed: int) -> dict[str, Any]:
+        """What the ledger keeps of the sides of a seed: number of patients on each, and which of how many folds it is."""
+        sides, patient = self.sides(seed), self.prepared.patient
+        cases = {"train": [r.case for r in sides.pool], "val": sides.validation, "test": sides.test}
+        found: dict[str, Any] = {"patients": {k: len({patient(c) for c in v}) for k, v in cases.items()}}
+        if len(self.folds) > 1:
+            found["fold"] = {"number": self.folds.number(seed) + 1, "of": len(self.folds)}
+        return found
 
     def open(self) -> Bench:
         """Set up the bench in this process: ledger, learner, oracle."""
@@ -110,25 +141,37 @@ class Bench:
     def __init__(self, materials: Materials) -> None:
         self.materials = m = materials
         self.folder = StudyFolder(m.folder)
-        learner = m.make_learner(m.study, m.prepared)
-        ledger = self.folder.open_ledger()
-        patients = sorted({m.prepared.patient(r.case) for r in m.pool})
+        self.learner = m.make_learner(m.study, m.prepared)
+        self.ledger = self.folder.open_ledger()
+        self.models = Models(self.folder.models, self.learner)
+        self._setups: dict[int, Setup] = {}
+
+    def setup(self, seed: int) -> Setup:
+        """What the runs of a seed share; seeds that have the same fold share it too."""
+        number = self.materials.folds.number(seed)
+        if number not in self._setups:
+            self._setups[number] = self._set_up(seed)
+        return self._setups[number]
+
+    def _set_up(self, seed: int) -> Setup:
+        m, learner, sides = self.materials, self.learner, self.materials.sides(seed)
+        patients = sorted({m.prepared.patient(r.case) for r in sides.pool})
         number = {patient: i for i, patient in enumerate(patients)}
-        self.setup = Setup(
-            ledger=ledger,
+        return Setup(
+            ledger=self.ledger,
             learner=learner,
             oracle=SimulatedOracle(m.prepared),
-            models=Models(self.folder.models, learner),
-            recipe=next(iter(ledger.recipes())),
+            models=self.models,
+            recipe=next(iter(self.ledger.recipes())),
             task=m.prepared.task,
-            pool=m.pool,
-            patient={case: number[m.prepared.patient(case)] for case in {r.case for r in m.pool}},
+            pool=sides.pool,
+            patient={case: number[m.prepared.patient(case)] for case in {r.case for r in sides.pool}},
             query=m.study.query,
-            evaluate=lambda model: evaluate(learner, model, m.prepared, m.test, metrics=m.study.metrics),
+            evaluate=lambda model: evaluate(learner, model, m.prepared, sides.test, metrics=m.study.metrics),
             members=max(s.members for s in m.strategies),
             finetune=m.study.train.start == "finetune",
             data=m.prepared.digest,
-            test=m.test,
+            test=sides.test,
             start=start_strategy(m.study.query, m.study.data.unit),
             size=m.prepared.size,
             shapes=m.prepared.unit_shape,
@@ -136,15 +179,16 @@ class Bench:
             images=m.prepared,
             spacing=m.prepared.unit_spacing,
             on_pick=self._keep_pictures if m.study.gallery else None,
+            begun=m.begun(seed),
         )
 
     def close(self) -> None:
         """Give the ledger's file back."""
-        self.setup.ledger.close()
+        self.ledger.close()
 
     def experiments(self, job: Job) -> list[Experiment]:
         """The runs of a job, opened in the ledger if they are new."""
-        return [Experiment(self.setup, strategy, job.seed) for strategy in job.strategies]
+        return [Experiment(self.setup(job.seed), strategy, job.seed) for strategy in job.strategies]
 
     def do(self, job: Job, report: Report) -> None:
         """Take the runs of a job as far as it goes, calling `report` after each durable step."""
@@ -168,7 +212,7 @@ class Bench:
             slices = [telling(r, labels[r.unit], m.prepared.task.ignore) for r in regions]
             image, truth, prediction, score_map = self._planes(picked, units, slices, seed)
         else:
-            prediction, score_map = maps(self.setup.learner, picked.model, units, picked.strategy, seed=seed)
+            prediction, score_map = maps(self.learner, picked.model, units, picked.strategy, seed=seed)
             image, truth = m.prepared.batch(units)[0], np.stack([labels[unit] for unit in units])
         save_gallery(
             m.folder,
@@ -192,7 +236,7 @@ class Bench:
         prepared, planes = self.materials.prepared, []
         labels = prepared.labels(units)
         for unit, z in zip(units, slices, strict=True):
-            found, score = maps(self.setup.learner, picked.model, [unit], picked.strategy, seed=seed)
+            found, score = maps(self.learner, picked.model, [unit], picked.strategy, seed=seed)
             image = prepared.window(unit, (slice(None), slice(None), slice(z, z + 1)))[..., 0]
             planes.append(
                 (image, labels[unit][..., z], found[0][..., z], None if score is None else score[0][..., z])

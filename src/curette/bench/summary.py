@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,7 +13,9 @@ import numpy as np
 import curette
 from curette.bench import statistics
 from curette.bench.curves import Curve, Point
+from curette.bench.protocol import by_seed
 from curette.bench.record import MEAN, StudyRecord, higher_is_better, uses_truth
+from curette.bench.trace import TracedRun
 
 LEVEL = 0.05
 
@@ -128,7 +130,7 @@ def caveats(record: StudyRecord) -> list[str]:
     return said
 
 
-def summary(record: StudyRecord) -> dict[str, Any]:
+def summary(record: StudyRecord, trace: Sequence[TracedRun] = ()) -> dict[str, Any]:
     """The stable, documented outcome of a study (see docs/cli.md); numbers that do not exist are None."""
     metric = record.metrics[0] if record.metrics else None
     cls = record.classes(metric)[0] if metric else None
@@ -143,11 +145,17 @@ def summary(record: StudyRecord) -> dict[str, Any]:
             for (s, seed), n in record.unfinished.items()
         ],
         "caveats": caveats(record),
+        "seeds": [_began(seed, begun) for seed, begun in sorted(by_seed(trace).items())],
         "control": record.control,
         "metric": metric,
         "class": cls,
         "strategies": [_plain(record, row) for row in rows],
     }
+
+
+def _began(seed: int, begun: dict[str, Any]) -> dict[str, Any]:
+    names = ("pool", "budget", "fold", "patients", "validation")
+    return {"seed": seed} | {name: begun.get(name) for name in names}
 
 
 def _plain(record: StudyRecord, row: Standing) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def first_units(setup: Setup, seed: int) -> list[tuple[Region, float | None]]:
 
     Without `Setup.start` they are the head of a permutation of the pool, as they have always been.
     """
-    pool, start, count = setup.pool, setup.start, setup.query.initial
+    pool, start, count = setup.pool, setup.start, setup.budget.initial
     rng = spawn(seed, 0, "initial")
     if start is None:
         return [(pool[i], None) for i in rng.permutation(len(pool))[:count]]

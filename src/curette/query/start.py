@@ -26,7 +26,7 @@ def start_strategy(query: Query, unit: str | None = None) -> Strategy | None:
     return None if str(found) == str(default) else found
 
 
-def check_start(start: Strategy | None, task: Task, unit: str, initial: int) -> None:
+def check_start(start: Strategy | None, task: Task, unit: str, initial: int = 0) -> None:
     """Refuse a start that cannot work in a study with this task and unit before anything is trained.
 
     Raises `SettingError` for a strategy that asks a model, looks at ground truth, or needs something labelled already,

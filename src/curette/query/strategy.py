@@ -114,7 +114,7 @@ def parse_strategy(text: str, unit: str | None = None) -> Strategy:
     return Strategy(text.strip(), *bounds)
 
 
-def check(strategy: Strategy, task: Task, unit: str, budget: int) -> None:
+def check(strategy: Strategy, task: Task, unit: str, budget: int = 0) -> None:
     """Refuse, before any training, a strategy that cannot work in a study with this task, unit and budget.
 
     Also runs it once on a made-up pool, so that an impossible option of any part shows now. Raises `SettingError` that
