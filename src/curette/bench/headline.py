@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import curette
 from curette.bench.facts import Facts
-from curette.bench.protocol import labelled_at_end, protocol
+from curette.bench.protocol import labelled_at_end, protocol, watched_by
 from curette.bench.record import StudyRecord, higher_is_better
 from curette.bench.summary import LEVEL, Standing, standings
 from curette.bench.trace import TracedRun
@@ -49,7 +49,7 @@ def facts_of(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun
     return rows
 
 
-def brief(record: StudyRecord) -> list[str]:
+def brief(record: StudyRecord, trace: Sequence[TracedRun] = ()) -> list[str]:
     """The outcome in two or three sentences that claim no more than the numbers do."""
     if not record.metrics:
         return ["No training has been evaluated yet."]
@@ -64,7 +64,9 @@ def brief(record: StudyRecord) -> list[str]:
     ends = sorted(
         ((r.final.mean, r.strategy, r.final.n) for r in done if r.final), reverse=higher_is_better(metric)
     )
-    said = [f"With {labelled_at_end(record)} labelled {plural(record.what)}, {name} ({cls}) is "]
+    watched = watched_by(record, trace)
+    more = f" plus {watched} of validation whose labels every strategy uses" if watched else ""
+    said = [f"With {labelled_at_end(record)} labelled {plural(record.what)}{more}, {name} ({cls}) is "]
     said[0] += ", ".join(
         f"{value:.{digits}f} for {s}" + (f" (n={n})" if n < seeds else "") for value, s, n in ends
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,16 +18,17 @@ from curette.data.folds import Folds
 from curette.data.prepared import Prepared
 from curette.errors import DataError
 from curette.learn.evaluate import evaluate
-from curette.learn.learner import Learner
+from curette.learn.learner import Labels, Learner
 from curette.loop.experiment import Experiment, advance_together
 from curette.loop.models import Models
 from curette.loop.oracle import SimulatedOracle
-from curette.loop.shared import Picked, Setup, Step
+from curette.loop.shared import Picked, Setup, Step, digest
 from curette.query.start import start_strategy
 from curette.query.strategy import Strategy
 from curette.query.sweep import maps
 from curette.recipe import Study
 from curette.region import Region
+from curette.registry import get
 from curette.seeds import derive
 
 MakeLearner = Callable[[Study, Prepared], Learner]
@@ -67,6 +68,18 @@ def torch_learner(study: Study, prepared: Prepared) -> Learner:
         prepared.unit_task, prepared, study.train, channels=prepared.channels, batch=study.query.batch
     )
     return cast(Learner, learner)  # it takes its own models only, and is never given others
+
+
+def watches(study: Study, strategies: Sequence[Strategy]) -> bool:
+    """Whether trainings look at the labels of validation patients: every so often, or for a trigger that asks for it."""
+    if getattr(study.train, "validate_every", 0):
+        return True
+    triggers = [getattr(strategy, "trigger", None) for strategy in strategies]
+    text = getattr(study.query, "trigger", "")
+    named = [get("trigger", text.split("(")[0].strip()).info] if text else []
+    return any(t is not None and t.says("validates") for t in triggers) or any(
+        info.get("validates") for info in named
+    )
 
 
 @dataclass(frozen=True)
@@ -122,13 +135,31 @@ class Materials:
         return list({self.folds.number(seed): seed for seed in reversed(self.study.seeds)}.values())[::-1]
 
     def begun(self, seed: int) -> dict[str, Any]:
-        """What the ledger keeps of the sides of a seed: number of patients on each, and which of how many folds it is."""
+        """What the ledger keeps of the sides of a seed: number of patients on each, which of how many folds it is, and how
+        many labels trainings are watched by."""
         sides, patient = self.sides(seed), self.prepared.patient
         cases = {"train": [r.case for r in sides.pool], "val": sides.validation, "test": sides.test}
         found: dict[str, Any] = {"patients": {k: len({patient(c) for c in v}) for k, v in cases.items()}}
         if len(self.folds) > 1:
             found["fold"] = {"number": self.folds.number(seed) + 1, "of": len(self.folds)}
+        if watches(self.study, self.strategies):
+            found["validation"] = self._watched(seed)
         return found
+
+    def validation(self, seed: int) -> Labels:
+        """Labels of the units that are set aside for validation in the runs of a seed."""
+        return self.prepared.labels(self.prepared.regions(self.sides(seed).validation))
+
+    def _watched(self, seed: int) -> dict[str, Any]:
+        """What the labels of the validation units would have cost, had they been picked, and which cases they are of."""
+        oracle, labels = SimulatedOracle(self.prepared), self.validation(seed)
+        costs = [oracle.cost(region, label) for region, label in labels.items()]
+        return {
+            "units": len(costs),
+            "voxels": sum(cost.voxels for cost in costs),
+            "foreground": sum(cost.foreground for cost in costs),
+            "cases": digest(self.sides(seed).validation),
+        }
 
     def open(self) -> Bench:
         """Set up the bench in this process: ledger, learner, oracle."""
@@ -179,6 +210,7 @@ class Bench:
             images=m.prepared,
             spacing=m.prepared.unit_spacing,
             on_pick=self._keep_pictures if m.study.gallery else None,
+            validation=partial(m.validation, seed) if sides.validation else None,
             begun=m.begun(seed),
         )
 

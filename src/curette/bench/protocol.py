@@ -13,7 +13,21 @@ from curette.bench.wording import plural
 def protocol(record: StudyRecord, trace: Sequence[TracedRun]) -> list[tuple[str, str]]:
     """Terms and values. What is given in percent has its number from the runs that have begun."""
     rows = [("Budget", _budget(record, trace))]
-    return rows + [("Folds", "; ".join(_folds(record, trace)))] * any(t.begun.get("fold") for t in trace)
+    if folds := _folds(trace):
+        rows.append(("Folds", "; ".join(folds)))
+    if watched := watched_by(record, trace):
+        voxels = [begun["validation"]["voxels"] for begun in by_seed(trace).values() if "validation" in begun]
+        size = f", {_range(voxels)} voxels" if any(voxels) else ""
+        rows.append(
+            ("Validation", f"{watched}{size}, whose labels every strategy uses besides those it picks")
+        )
+    return rows
+
+
+def watched_by(record: StudyRecord, trace: Sequence[TracedRun]) -> str:
+    """How many validation units' labels trainings looked at, such as ``350 slices``; '' where they looked at none."""
+    found = [b["validation"]["units"] for b in by_seed(trace).values() if "validation" in b]
+    return f"{_range(found)} {plural(record.study.data.unit)}" if found else ""
 
 
 def by_seed(trace: Sequence[TracedRun]) -> dict[int, dict[str, Any]]:
@@ -68,7 +82,7 @@ def _chosen(record: StudyRecord) -> str:
     return "" if record.canonical(start) == RANDOM else f" (chosen by {told})"
 
 
-def _folds(record: StudyRecord, trace: Sequence[TracedRun]) -> list[str]:
+def _folds(trace: Sequence[TracedRun]) -> list[str]:
     """Which fold each seed had, and how many patients were on each side."""
     told = []
     for seed, begun in sorted(by_seed(trace).items()):

@@ -40,7 +40,7 @@ def page(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun]) -
         "caveats": caveats(record),
         "version": curette.__version__,
         "facts": facts_of(record, facts, trace),
-        "brief": brief(record),
+        "brief": brief(record, trace),
         "unfinished": [
             f"{s}, seed {seed}: {n} of {record.study.query.cycles} trainings"
             for (s, seed), n in record.unfinished.items()

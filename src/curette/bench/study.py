@@ -12,7 +12,7 @@ from typing import Any
 from curette.bench.executors import Failure, run_here, run_processes
 from curette.bench.facts import save_facts
 from curette.bench.folder import StudyFolder
-from curette.bench.jobs import MakeLearner, Materials, plan, torch_learner
+from curette.bench.jobs import MakeLearner, Materials, plan, torch_learner, watches
 from curette.bench.progress import Progress, Tracker
 from curette.bench.tables import write_tables, write_text
 from curette.data.case import Dataset
@@ -90,8 +90,14 @@ def _run(
     with closing(place.open_ledger(create=True)) as ledger:
         seed_of = {run.id: run.seed for run in ledger.runs()}
         for event in ledger.events(None, "opened"):
-            sides = materials.sides(seed_of[event.run])
+            seed = seed_of[event.run]
+            sides = materials.sides(seed)
             check_data([event], sides.pool, sides.test)
+            if event.data.get("validation") != materials.begun(seed).get("validation"):
+                raise SettingError(
+                    "The validation labels are not those the study started with. Bring the data and splits.json back as "
+                    "they were, or use a new folder."
+                )
         materials.folds.save(place.splits)
         place.write_study(study, ledger)
         tidy(place.models, ledger)
@@ -127,6 +133,11 @@ def _check_sides(materials: Materials, start: Strategy | None) -> None:
     strategies, query = materials.strategies, materials.study.query
     for seed in materials.one_a_fold():
         pool = materials.sides(seed).pool
+        if watches(materials.study, strategies) and not materials.sides(seed).validation:
+            raise SettingError(
+                "split.val: trainings are to be watched by validation patients, and there are none with a label. Set "
+                "split.val to a number of patients, or watch no training."
+            )
         budget = budget_of(query, len(pool))
         for strategy in strategies:
             check_budget(of_whole_units(budget, strategy, start), len(pool))

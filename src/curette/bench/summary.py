@@ -16,6 +16,7 @@ from curette.bench.curves import Curve, Point
 from curette.bench.protocol import by_seed
 from curette.bench.record import MEAN, StudyRecord, higher_is_better, uses_truth
 from curette.bench.trace import TracedRun
+from curette.bench.wording import plural
 
 LEVEL = 0.05
 
@@ -121,6 +122,8 @@ def caveats(record: StudyRecord) -> list[str]:
         said.append(f"unfinished: {total - len(record.unfinished)} of {total} runs are complete")
     if record.sizes > 1:
         said.append("strategies pick regions of different sizes: equal numbers are not equal effort")
+    if uses_truth(record.study.query.start):
+        said.append(f"the first {plural(record.study.data.unit)} are drawn with ground truth")
     if record.control is None:
         said.append("no random control")
     needed = next(n for n in range(1, 64) if statistics.smallest_p(n) < LEVEL)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import curette.loop.trigger  # noqa: F401  (registers `after_training`)
 from curette.errors import SettingError
 from curette.learn.evaluate import Measurement
-from curette.learn.learner import Images, Learner, Model
+from curette.learn.learner import Images, Labels, Learner, Model
 from curette.loop.budget import Budget, budget_of
 from curette.loop.features import PoolFeatures
 from curette.loop.ledger import Event, Ledger, Run
@@ -58,6 +58,7 @@ class Setup:
     extent    unit → the part of it that shows an image; None: all of every unit
     images    the images of the pool, for parts of strategies that look at them without a model
     spacing   unit → distance between its pixels along each axis, in mm; None: the same along all
+    validation  gives labels that trainings may be watched by, and never learn from; None: there are none
     on_pick   called after each query, just before its picks are recorded
     begun     what else is recorded when a run is opened, e.g. its fold
     """
@@ -83,6 +84,7 @@ class Setup:
     images: Images | None = None
     spacing: Callable[[Region], tuple[float, ...]] | None = None
     trigger: Bound = field(default_factory=lambda: bind("trigger", "after_training"))
+    validation: Callable[[], Labels] | None = None
     on_pick: Callable[[Picked], None] | None = None
     begun: Mapping[str, Any] = field(default_factory=dict)
 
