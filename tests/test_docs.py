@@ -232,7 +232,7 @@ def test_examples_are_studies_that_can_start(path: Path) -> None:
         pytest.skip(f"no data in {study.data.root}")
     task = open_dataset(study.data).task
     for text in study.strategies:
-        check(parse_strategy(text, study.data.unit), task, study.data.unit, study.query.budget)
+        check(parse_strategy(text, study.data.unit), task, study.data.unit)
 
 
 def test_the_readme_shows_the_own_scorer_whole() -> None:

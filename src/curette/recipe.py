@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from curette.errors import SettingError, nearest
 
@@ -44,6 +53,15 @@ class Split(_Section):
     test: float = Field(0.3, gt=0, description="patients every cycle is measured on")
     seed: int = Field(0, description="of the draw of patients")
     given: bool = Field(True, description="keep the split a data set brings along, where it has one")
+    folds: int = Field(
+        0,
+        ge=0,
+        description="cut all patients into so many folds, 0 for none; seed s has fold s modulo folds as its test and the rest, "
+        "without val, as its pool",
+    )
+    order: Literal["random", "sorted"] = Field(
+        "random", description="folds are cut of patients in a drawn order, or in that of their ids"
+    )
 
 
 class Prepare(_Section):
@@ -182,19 +200,46 @@ _LATER_CHANGES = ("noisy", "quarters", "elastic", "salt", "saturation")
 class Query(_Section):
     """How much is annotated, when."""
 
-    initial: int = Field(
-        10, ge=1, description="units labelled before the first training, the same for all strategies"
+    initial: int | str = Field(
+        10,
+        description='units labelled before the first training, the same for all strategies: a number, or "10%" of the pool\'s '
+        "units, rounded down but at least 1",
     )
     start: str = Field(
         "random",
         description="strategy that chooses them without a model or a label: random, strided_random, cold_kmeans …",
     )
-    budget: int = Field(10, ge=0, description="units per query")
+    budget: int | str = Field(10, description='units per query: a number, or "10%" of the pool\'s units')
+    total: int | str | None = Field(
+        None,
+        description="units that may be labelled at the end, in numbers or percent; each query then gets its even share of what "
+        "initial leaves of it, in place of budget",
+    )
     cycles: int = Field(5, ge=1, description="trainings; there are cycles - 1 queries")
     batch: int = Field(64, ge=1, description="units per forward pass in a sweep")
     trigger: str = Field(
         "after_training", description="when the next query is due: after_training, every(5), plateau(10)"
     )
+
+    @field_validator("initial", "budget", "total", mode="before")
+    @classmethod
+    def _is_amount(cls, value: Any, info: ValidationInfo) -> int | str | None:
+        least = 0 if info.field_name == "budget" else 1
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least):
+            return value
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
+        if found is None or not 0 < float(found[1]) <= 100:
+            raise ValueError(
+                f'{value!r} is neither a whole number of units, {least} or more, nor a text such as "10%", above 0 and at most '
+                "100"
+            )
+        return f"{found[1]}%"
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Query:
+        if self.total is not None and self.budget != type(self).model_fields["budget"].default:
+            raise ValueError("budget and total both say how much a query takes: leave one of them out")
+        return self
 
 
 class Study(_Section):
@@ -222,6 +267,9 @@ class Study(_Section):
 
     @model_validator(mode="after")
     def _split_is_one_kind(self) -> Study:
+        if self.split.folds:
+            _check_folds(self.split)
+            return self
         parts = (self.split.train, self.split.val, self.split.test)
         shares = [p for p in parts if 0 < p < 1]
         if shares and any(p >= 1 for p in parts):
@@ -235,7 +283,7 @@ class Study(_Section):
 
         A setting that came later is left out where it says what was done before it came, so that older records still fit.
         """
-        query = _unchanged(self.query, "start", "trigger")
+        query = _unchanged(self.query, "start", "trigger", "total")
         return self.model_dump(
             mode="json",
             exclude={
@@ -246,6 +294,7 @@ class Study(_Section):
                 "prepare": {"cache": True},
                 "data": {"root": True},
                 "query": query,
+                "split": _unchanged(self.split, "folds", "order"),
                 "train": _unchanged(self.train, *_LATER)
                 | {"augment": _unchanged(self.train.augment, *_LATER_CHANGES)},
             },
@@ -300,6 +349,16 @@ def _unchanged(section: BaseModel, *names: str) -> dict[str, bool]:
     return {name: True for name in names if getattr(section, name) == fields[name].default}
 
 
+def _check_folds(split: Split) -> None:
+    if split.folds == 1:
+        raise ValueError("split: a single fold leaves no pool. Set folds to 2 or more, or to 0 for none")
+    fields = type(split).model_fields
+    if set_too := [name for name in ("train", "test") if getattr(split, name) != fields[name].default]:
+        raise ValueError(
+            f"split: {' and '.join(set_too)} and folds both say who is tested: leave {' and '.join(set_too)} out"
+        )
+
+
 def _beside(file: Path, path: Path | None) -> Path | None:
     return None if path is None else (file.parent / path.expanduser()).resolve()
 
@@ -313,4 +372,5 @@ def _explain(error: Any) -> str:
         return f"there is no setting '{where}'.{nearest(str(error['loc'][-1]), model.model_fields)}".rstrip(
             "."
         )
-    return f"setting '{where}': {error['msg']}" if where else str(error["msg"]).removeprefix("Value error, ")
+    told = str(error["msg"]).removeprefix("Value error, ")
+    return f"setting '{where}': {told}" if where else told

@@ -12,6 +12,7 @@ import pytest
 from curette.bench.headline import facts_of
 from curette.bench.record import read_record
 from curette.bench.study import run_study
+from curette.bench.summary import caveats
 from curette.errors import DataError, SettingError
 from curette.recipe import Study, parse_study
 from fakes import FakeLearner
@@ -116,3 +117,16 @@ def test_the_report_says_how_the_first_units_were_chosen(tmp_path: Path) -> None
     )
     raw["query"]["start"] = "none > none > unit > random"
     assert budget(parse_study(raw), tmp_path / "c") == "10 slices at the start, then 4 × 5"
+
+
+def test_a_start_that_looks_at_ground_truth_is_in_every_title(tmp_path: Path) -> None:
+    study = tiny_study(strategies=["random"], seeds=[0], query={"start": "class_stratified_random"})
+    folder = run_study(study, tmp_path / "s", make_learner=fake_learner).path
+    record = read_record(folder)
+    assert "the first slices are drawn with ground truth" in caveats(record)
+    told = dict(facts_of(record, None, ()))["Budget"]
+    assert told.startswith(
+        "3 slices at the start (chosen by class_stratified_random, which uses ground truth)"
+    )
+    with (folder / "picks.csv").open(newline="") as file:
+        assert sum(row["cycle"] == "0" for row in csv.DictReader(file)) == 3

@@ -27,8 +27,6 @@ def _check(strategy: str = "entropy", **changes: Any) -> None:
         ("entropy + every(5)", {}, "train.epochs"),
         ("entropy", {"query": {"trigger": "every(5)"}}, "train.epochs"),
         ("entropy + plateau", {"train": {"epochs": 9}, **VAL}, "train.validate_every"),
-        ("entropy + plateau", {"train": {"epochs": 9, "validate_every": 1}}, "split.val"),
-        ("entropy", {"train": {"validate_every": 5}}, "split.val"),
         ("entropy", {"train": {"patience": 5}}, "train.patience"),
         ("entropy", {"train": {"keep": "best"}}, "train.keep"),
         ("entropy", {"train": {"start": "continue", "epochs": 9}}, "query.trigger"),

@@ -18,7 +18,7 @@ from curette.loop.shared import Setup
 from curette.query.strategy import parse_strategy
 from curette.region import Region
 from curette.seeds import spawn
-from fakes import FakeImages, FakeLearner
+from fakes import CLASSIFICATION, FakeImages, FakeLearner
 from tiny_study import make_runs, make_setup
 
 COLD = "self_supervised > none > k_center"
@@ -211,3 +211,17 @@ def test_a_file_of_features_that_has_changed_is_refused(tmp_path: Path) -> None:
         make_runs(setup, ["random"])
     _features(tmp_path)
     make_runs(setup, ["random"])
+
+
+def test_a_start_may_be_stratified_by_true_class(tmp_path: Path) -> None:
+    """Every class in its share, which chance alone does not give."""
+    images = FakeImages(CLASSIFICATION, patients=30)
+    pool = tuple(images.regions(images.case_ids[:24]))
+    setup = _setup(tmp_path, "class_stratified_random", images=images, pool=pool, initial=6)
+    kinds = []
+    for seed in range(6):
+        picks = first_units(setup, seed)
+        kinds.append([int(images.truth(region.case)) for region, _ in picks])
+        assert {score for _, score in picks} == {None}
+    assert [sorted(kind) for kind in kinds] == [[0, 0, 1, 1, 2, 2]] * 6
+    assert len({str(first_units(setup, seed)) for seed in range(6)}) == 6

@@ -196,8 +196,8 @@ def test_parts_leave_the_rest_of_a_unit_in_the_pool_so_the_budget_may_be_larger_
     with pytest.raises(SettingError, match=r"query\.budget"):
         make_runs(setup, ["entropy"])
     part = parse_strategy("none > none > patch(4, 4) > random")
-    assert of_whole_units(setup.query, part, part).initial == 0
-    assert of_whole_units(setup.query, parse_strategy("entropy")) == setup.query
+    assert of_whole_units(setup.budget, part, part).initial == 0
+    assert of_whole_units(setup.budget, parse_strategy("entropy")) == setup.budget
 
 
 def test_the_first_set_may_be_patches_too(tmp_path: Path) -> None:

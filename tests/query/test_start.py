@@ -39,6 +39,7 @@ def test_chance_is_the_default_however_it_is_written(text: str) -> None:
     "text",
     [
         "strided_random",
+        "class_stratified_random",
         *COLD,
         "self_supervised(steps=50, width=16) > none > k_center",
         "self_supervised > none > random",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from curette.bench.tables import write_text
 from curette.data.case import Dataset
-from curette.data.splits import PARTS, Splits
+from curette.data.folds import Folds
+from curette.data.splits import PARTS
 from curette.errors import DataError
 
 NAME = "data.json"
@@ -29,10 +30,13 @@ class Facts:
     notes: tuple[str, ...] = ()
 
 
-def save_facts(folder: Path, dataset: Dataset, splits: Splits) -> Path:
-    """Write the facts of a data set and its split into a study folder."""
+def save_facts(folder: Path, dataset: Dataset, folds: Folds) -> Path:
+    """Write the facts of a data set and its split into a study folder; of folds, only what they have in all."""
     patient = {case.id: case.patient for case in dataset.cases}
-    parts = {name: getattr(splits, name) for name in PARTS}
+    if len(folds) == 1:
+        parts = {name: getattr(folds.splits[0], name) for name in PARTS}
+    else:
+        parts = {f"in {len(folds)} folds": tuple(patient)}
     facts = Facts(
         name=dataset.name,
         licence=dataset.licence,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import curette
 from curette.bench.facts import Facts
-from curette.bench.record import RANDOM, StudyRecord, higher_is_better
+from curette.bench.protocol import labelled_at_end, protocol, watched_by
+from curette.bench.record import StudyRecord, higher_is_better
 from curette.bench.summary import LEVEL, Standing, standings
 from curette.bench.trace import TracedRun
 from curette.bench.wording import label, p_value, plural, signed
@@ -15,7 +16,7 @@ from curette.bench.wording import label, p_value, plural, signed
 
 def facts_of(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun]) -> list[tuple[str, str]]:
     """Terms and values: the data, their licence and split, the budget, the training, the code."""
-    study, query = record.study, record.study.query
+    study = record.study
     rows = [("Data set", facts.name if facts else study.data.dataset)]
     if facts:
         classes = ", ".join(facts.classes[1:] if facts.kind == "segmentation" else facts.classes)
@@ -29,11 +30,8 @@ def facts_of(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun
         rows += [("Cases", ", ".join(split))]
     pools = {t.pool for t in trace if t.pool}
     rows += [("Pool", f"{', '.join(map(str, sorted(pools)))} {study.data.unit}s")] if pools else []
+    rows += protocol(record, trace)
     rows += [
-        (
-            "Budget",
-            f"{query.initial} {study.data.unit}s at the start{_chosen(record)}, then {query.cycles - 1} × {query.budget}{_of(record)}",
-        ),
         ("Seeds", ", ".join(map(str, record.seeds))),
         (
             "Network",
@@ -51,18 +49,7 @@ def facts_of(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun
     return rows
 
 
-def _of(record: StudyRecord) -> str:
-    """What queries ask for, where that is not the study's unit."""
-    return "" if record.what == record.study.data.unit else f" {plural(record.what)}"
-
-
-def _chosen(record: StudyRecord) -> str:
-    """How the first units were chosen, where that was not by chance."""
-    start = record.study.query.start
-    return "" if record.canonical(start) == RANDOM else f" (chosen by {start})"
-
-
-def brief(record: StudyRecord) -> list[str]:
+def brief(record: StudyRecord, trace: Sequence[TracedRun] = ()) -> list[str]:
     """The outcome in two or three sentences that claim no more than the numbers do."""
     if not record.metrics:
         return ["No training has been evaluated yet."]
@@ -73,13 +60,13 @@ def brief(record: StudyRecord) -> list[str]:
     if not done:
         return ["No run is complete yet; the curves show what has been evaluated so far."]
     name, digits = label(metric)
-    query = record.study.query
-    budget = query.initial + (query.cycles - 1) * query.budget
     seeds = len(record.seeds)
     ends = sorted(
         ((r.final.mean, r.strategy, r.final.n) for r in done if r.final), reverse=higher_is_better(metric)
     )
-    said = [f"With {budget} labelled {plural(record.what)}, {name} ({cls}) is "]
+    watched = watched_by(record, trace)
+    more = f" plus {watched} of validation whose labels every strategy uses" if watched else ""
+    said = [f"With {labelled_at_end(record)} labelled {plural(record.what)}{more}, {name} ({cls}) is "]
     said[0] += ", ".join(
         f"{value:.{digits}f} for {s}" + (f" (n={n})" if n < seeds else "") for value, s, n in ends
     )

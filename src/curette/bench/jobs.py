@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from curette.bench.folder import StudyFolder
 from curette.bench.gallery import LIMIT, save_gallery
 from curette.bench.planes import stacked, telling
+from curette.data.folds import Folds
 from curette.data.prepared import Prepared
-from curette.data.splits import Splits
 from curette.errors import DataError
 from curette.learn.evaluate import evaluate
-from curette.learn.learner import Learner
+from curette.learn.learner import Labels, Learner
 from curette.loop.experiment import Experiment, advance_together
 from curette.loop.models import Models
 from curette.loop.oracle import SimulatedOracle
-from curette.loop.shared import Picked, Setup, Step
+from curette.loop.shared import Picked, Setup, Step, digest
 from curette.query.start import start_strategy
 from curette.query.strategy import Strategy
 from curette.query.sweep import maps
@@ -70,6 +70,22 @@ def torch_learner(study: Study, prepared: Prepared) -> Learner:
     return cast(Learner, learner)  # it takes its own models only, and is never given others
 
 
+def watches(study: Study, strategies: Sequence[Strategy]) -> bool:
+    """Whether trainings look at the labels of validation patients: every so often, or for a trigger that asks for it."""
+    default = read("trigger", study.query.trigger)
+    triggers = [strategy.trigger or default for strategy in strategies]
+    return bool(study.train.validate_every) or any(trigger.says("validates") for trigger in triggers)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The units that can be picked, and the cases with a label set aside for validation and for the test."""
+
+    pool: tuple[Region, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Materials:
     """All a process needs for a study's jobs; small, and can be sent to another process."""
@@ -78,27 +94,67 @@ class Materials:
     study: Study
     strategies: tuple[Strategy, ...]
     prepared: Prepared
-    splits: Splits
+    folds: Folds
     make_learner: MakeLearner = torch_learner
 
     @cached_property
-    def pool(self) -> tuple[Region, ...]:
-        """The units that can be picked. Raises `DataError` when there is none."""
-        found = tuple(self.prepared.regions(self._labelled(self.splits.train)))
-        if not found:
-            raise DataError(f"No case of the training split of '{self.study.data.dataset}' has a label.")
+    def _sides(self) -> dict[int, Sides]:
+        return {}
+
+    def sides(self, seed: int) -> Sides:
+        """Who is in the pool, in validation and in the test of the runs of a seed.
+
+        Raises `DataError` when nobody with a label is in the pool or in the test.
+        """
+        number = self.folds.number(seed)
+        if number not in self._sides:
+            self._sides[number] = self._divided(number)
+        return self._sides[number]
+
+    def _divided(self, number: int) -> Sides:
+        splits, prepared = self.folds.splits[number], self.prepared
+        train, val, test = (
+            tuple(case for case in cases if prepared.has_label(case))
+            for cases in (splits.train, splits.val, splits.test)
+        )
+        for name, found in (("training", train), ("test", test)):
+            if not found:
+                which = f", fold {number + 1}," if len(self.folds) > 1 else ""
+                raise DataError(
+                    f"No case of the {name} split of '{self.study.data.dataset}'{which} has a label."
+                )
+        return Sides(tuple(prepared.regions(train)), val, test)
+
+    def one_a_fold(self) -> list[int]:
+        """One seed of each fold that the study's seeds use; all that can differ between seeds differs between these."""
+        return list({self.folds.number(seed): seed for seed in reversed(self.study.seeds)}.values())[::-1]
+
+    def begun(self, seed: int) -> dict[str, Any]:
+        """What the ledger keeps of the sides of a seed: number of patients on each, which of how many folds it is, and how
+        many labels trainings are watched by."""
+        sides, patient = self.sides(seed), self.prepared.patient
+        cases = {"train": [r.case for r in sides.pool], "val": sides.validation, "test": sides.test}
+        found: dict[str, Any] = {"patients": {k: len({patient(c) for c in v}) for k, v in cases.items()}}
+        if len(self.folds) > 1:
+            found["fold"] = {"number": self.folds.number(seed) + 1, "of": len(self.folds)}
+        if watches(self.study, self.strategies):
+            found["validation"] = self._watched(seed)
         return found
 
-    @cached_property
-    def test(self) -> tuple[str, ...]:
-        """The cases models are measured on. Raises `DataError` when there is none."""
-        found = tuple(self._labelled(self.splits.test))
-        if not found:
-            raise DataError(f"No case of the test split of '{self.study.data.dataset}' has a label.")
-        return found
+    def validation(self, seed: int) -> Labels:
+        """Labels of the units that are set aside for validation in the runs of a seed."""
+        return self.prepared.labels(self.prepared.regions(self.sides(seed).validation))
 
-    def _labelled(self, case_ids: Sequence[str]) -> list[str]:
-        return [case for case in case_ids if self.prepared.has_label(case)]
+    def _watched(self, seed: int) -> dict[str, Any]:
+        """What the labels of the validation units would have cost, had they been picked, and which cases they are of."""
+        oracle, labels = SimulatedOracle(self.prepared), self.validation(seed)
+        costs = [oracle.cost(region, label) for region, label in labels.items()]
+        return {
+            "units": len(costs),
+            "voxels": sum(cost.voxels for cost in costs),
+            "foreground": sum(cost.foreground for cost in costs),
+            "cases": digest(self.sides(seed).validation),
+        }
 
     def open(self) -> Bench:
         """Set up the bench in this process: ledger, learner, oracle."""
@@ -111,26 +167,38 @@ class Bench:
     def __init__(self, materials: Materials) -> None:
         self.materials = m = materials
         self.folder = StudyFolder(m.folder)
-        learner = m.make_learner(m.study, m.prepared)
-        ledger = self.folder.open_ledger()
-        patients = sorted({m.prepared.patient(r.case) for r in m.pool})
+        self.learner = m.make_learner(m.study, m.prepared)
+        self.ledger = self.folder.open_ledger()
+        self.models = Models(self.folder.models, self.learner)
+        self._setups: dict[int, Setup] = {}
+
+    def setup(self, seed: int) -> Setup:
+        """What the runs of a seed share; seeds that have the same fold share it too."""
+        number = self.materials.folds.number(seed)
+        if number not in self._setups:
+            self._setups[number] = self._set_up(seed)
+        return self._setups[number]
+
+    def _set_up(self, seed: int) -> Setup:
+        m, learner, sides = self.materials, self.learner, self.materials.sides(seed)
+        patients = sorted({m.prepared.patient(r.case) for r in sides.pool})
         number = {patient: i for i, patient in enumerate(patients)}
-        self.setup = Setup(
-            ledger=ledger,
+        return Setup(
+            ledger=self.ledger,
             learner=learner,
             oracle=SimulatedOracle(m.prepared),
-            models=Models(self.folder.models, learner),
-            recipe=next(iter(ledger.recipes())),
+            models=self.models,
+            recipe=next(iter(self.ledger.recipes())),
             task=m.prepared.task,
-            pool=m.pool,
-            patient={case: number[m.prepared.patient(case)] for case in {r.case for r in m.pool}},
+            pool=sides.pool,
+            patient={case: number[m.prepared.patient(case)] for case in {r.case for r in sides.pool}},
             query=m.study.query,
-            evaluate=lambda model: evaluate(learner, model, m.prepared, m.test, metrics=m.study.metrics),
+            evaluate=lambda model: evaluate(learner, model, m.prepared, sides.test, metrics=m.study.metrics),
             members=max(s.members for s in m.strategies),
             finetune=m.study.train.start != "scratch",
             trigger=read("trigger", m.study.query.trigger),
             data=m.prepared.digest,
-            test=m.test,
+            test=sides.test,
             start=start_strategy(m.study.query, m.study.data.unit),
             size=m.prepared.size,
             shapes=m.prepared.unit_shape,
@@ -138,15 +206,17 @@ class Bench:
             images=m.prepared,
             spacing=m.prepared.unit_spacing,
             on_pick=self._keep_pictures if m.study.gallery else None,
+            validation=partial(m.validation, seed) if sides.validation else None,
+            begun=m.begun(seed),
         )
 
     def close(self) -> None:
         """Give the ledger's file back."""
-        self.setup.ledger.close()
+        self.ledger.close()
 
     def experiments(self, job: Job) -> list[Experiment]:
         """The runs of a job, opened in the ledger if they are new."""
-        return [Experiment(self.setup, strategy, job.seed) for strategy in job.strategies]
+        return [Experiment(self.setup(job.seed), strategy, job.seed) for strategy in job.strategies]
 
     def do(self, job: Job, report: Report) -> None:
         """Take the runs of a job as far as it goes, calling `report` after each durable step."""
@@ -170,7 +240,7 @@ class Bench:
             slices = [telling(r, labels[r.unit], m.prepared.task.ignore) for r in regions]
             image, truth, prediction, score_map = self._planes(picked, units, slices, seed)
         else:
-            prediction, score_map = maps(self.setup.learner, picked.model, units, picked.strategy, seed=seed)
+            prediction, score_map = maps(self.learner, picked.model, units, picked.strategy, seed=seed)
             image, truth = m.prepared.batch(units)[0], np.stack([labels[unit] for unit in units])
         save_gallery(
             m.folder,
@@ -194,7 +264,7 @@ class Bench:
         prepared, planes = self.materials.prepared, []
         labels = prepared.labels(units)
         for unit, z in zip(units, slices, strict=True):
-            found, score = maps(self.setup.learner, picked.model, [unit], picked.strategy, seed=seed)
+            found, score = maps(self.learner, picked.model, [unit], picked.strategy, seed=seed)
             image = prepared.window(unit, (slice(None), slice(None), slice(z, z + 1)))[..., 0]
             planes.append(
                 (image, labels[unit][..., z], found[0][..., z], None if score is None else score[0][..., z])

@@ -11,6 +11,7 @@ import curette
 from curette.bench.curves import MARKERS, Curve, Difference, Look, Point, looks, panel
 from curette.bench.facts import Facts
 from curette.bench.headline import brief, facts_of
+from curette.bench.protocol import share
 from curette.bench.record import MEAN, StudyRecord, higher_is_better, uses_truth
 from curette.bench.showcase import showcase
 from curette.bench.summary import LEVEL, Against, Standing, against_control, caveats, curves, standings
@@ -39,7 +40,7 @@ def page(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun]) -
         "caveats": caveats(record),
         "version": curette.__version__,
         "facts": facts_of(record, facts, trace),
-        "brief": brief(record),
+        "brief": brief(record, trace),
         "unfinished": [
             f"{s}, seed {seed}: {n} of {record.study.query.cycles} trainings"
             for (s, seed), n in record.unfinished.items()
@@ -48,7 +49,7 @@ def page(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun]) -
         "control": record.control,
         "counted": plural(record.what),
         "seeds": len(record.seeds),
-        "metrics": [_metric(record, m, look) for m in record.metrics],
+        "metrics": [_metric(record, m, look, trace) for m in record.metrics],
         "level": f"{LEVEL:g}",
         "times": _times(record),
         "cost": _cost(record, trace, look),
@@ -80,7 +81,9 @@ def _strategy(record: StudyRecord, strategy: str, look: Look, i: int) -> dict[st
     }
 
 
-def _metric(record: StudyRecord, metric: str, look: dict[str, Look]) -> dict[str, Any]:
+def _metric(
+    record: StudyRecord, metric: str, look: dict[str, Look], trace: Sequence[TracedRun]
+) -> dict[str, Any]:
     name, digits = label(metric)
     classes = record.classes(metric)
     main = classes[0]
@@ -104,7 +107,7 @@ def _metric(record: StudyRecord, metric: str, look: dict[str, Look]) -> dict[str
         "better": "higher is better" if higher_is_better(metric) else "lower is better",
         "class": main,
         "panels": panels,
-        "budgets": _budgets(drawn[main]),
+        "budgets": _budgets(drawn[main], record, trace),
         "table": [_row(record, c, metric, main, digits) for c in drawn[main]],
         "standings": _standings(rows, digits),
         "scale": _scale(rows, digits),
@@ -115,10 +118,16 @@ def _metric(record: StudyRecord, metric: str, look: dict[str, Look]) -> dict[str
     }
 
 
-def _budgets(drawn: Sequence[Curve]) -> list[tuple[int, str]]:
-    """(cycle, labelled units) of every column."""
+def _budgets(
+    drawn: Sequence[Curve], record: StudyRecord, trace: Sequence[TracedRun]
+) -> list[tuple[int, str]]:
+    """(cycle, labelled units) of every column, with their share of the pool where the study counts so."""
     found = {p.cycle: p.labelled for c in drawn for p in c.points}
-    return [(cycle, f"{found[cycle]:.0f}") for cycle in sorted(found)]
+    shares = {cycle: share(record, trace, units) for cycle, units in found.items()}
+    return [
+        (cycle, f"{found[cycle]:.0f}" + (f" ({shares[cycle]})" if shares[cycle] else ""))
+        for cycle in sorted(found)
+    ]
 
 
 def _row(record: StudyRecord, curve: Curve, metric: str, cls: str, digits: int) -> dict[str, Any]:
@@ -236,7 +245,7 @@ def _cost(record: StudyRecord, trace: Sequence[TracedRun], look: dict[str, Look]
     picture = panel(drawn, look, title=name, xlabel="labelled foreground voxels", salt="cost", wide=True)
     return {
         "panel": picture,
-        "budgets": _budgets(curves(record, metric, record.classes(metric)[0])),
+        "budgets": _budgets(curves(record, metric, record.classes(metric)[0]), record, trace),
         "table": table,
     }
 

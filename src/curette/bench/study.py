@@ -12,17 +12,18 @@ from typing import Any
 from curette.bench.executors import Failure, run_here, run_processes
 from curette.bench.facts import save_facts
 from curette.bench.folder import StudyFolder
-from curette.bench.jobs import MakeLearner, Materials, plan, torch_learner
+from curette.bench.jobs import MakeLearner, Materials, plan, torch_learner, watches
 from curette.bench.progress import Progress, Tracker
 from curette.bench.tables import write_tables, write_text
 from curette.bench.training import check_training
 from curette.data.case import Dataset
 from curette.data.datasets import open_dataset
+from curette.data.folds import Folds, divide
 from curette.data.prepare import prepare
-from curette.data.splits import Splits, split_patients
 from curette.errors import CuretteError, SettingError
 from curette.learn.encoders import check_rows
 from curette.learn.metrics import metric_names
+from curette.loop.budget import budget_of
 from curette.loop.models import tidy
 from curette.loop.shared import check_budget, check_data, of_whole_units
 from curette.query.start import check_start, start_strategy
@@ -62,25 +63,21 @@ def run_study(
     place.check_study(study, strategies)
     dataset = open_dataset(study.data)
     for strategy in strategies:
-        check(strategy, dataset.task, study.data.unit, study.query.budget)
+        check(strategy, dataset.task, study.data.unit)
     check_training(study, strategies, dataset.task)
     start = start_strategy(study.query, study.data.unit)
-    check_start(start, dataset.task, study.data.unit, study.query.initial)
+    check_start(start, dataset.task, study.data.unit)
     metric_names(dataset.task, study.metrics)
     prepared = prepare(dataset, study.data, study.prepare, on_prepare)
     dataset = prepared.kept(dataset)
-    splits = _splits(place, study, dataset)
-    materials = Materials(place.path, study, strategies, prepared, splits, make_learner)
-    for strategy in strategies:
-        check_budget(of_whole_units(study.query, strategy, start), len(materials.pool))
-    _ = materials.test
-    for strategy in (*strategies, start) if start else strategies:
-        check_rows(strategy.passes, prepared, materials.pool)
+    folds = _folds(place, study, dataset)
+    materials = Materials(place.path, study, strategies, prepared, folds, make_learner)
+    _check_sides(materials, start)
     if not place.ledger.exists():
         make_learner(study, prepared)  # an unknown network or a missing device shows here
     with place.lock(), _terminable():
         place.check_study(study, strategies)  # again: another run may have started it since
-        save_facts(place.path, dataset, splits)
+        save_facts(place.path, dataset, folds)
         failures = _run(place, materials, workers, on_progress)
     # A start that failed was made again by each strategy alone; what is wrong shows there.
     starts = {job.key for job in plan(strategies, study.seeds) if job.start}
@@ -93,8 +90,17 @@ def _run(
 ) -> list[Failure]:
     study, strategies = materials.study, materials.strategies
     with closing(place.open_ledger(create=True)) as ledger:
-        check_data(ledger.events(None, "opened"), materials.pool, materials.test)
-        materials.splits.save(place.splits)
+        seed_of = {run.id: run.seed for run in ledger.runs()}
+        for event in ledger.events(None, "opened"):
+            seed = seed_of[event.run]
+            sides = materials.sides(seed)
+            check_data([event], sides.pool, sides.test)
+            if event.data.get("validation") != materials.begun(seed).get("validation"):
+                raise SettingError(
+                    "The validation labels are not those the study started with. Bring the data and splits.json back as "
+                    "they were, or use a new folder."
+                )
+        materials.folds.save(place.splits)
         place.write_study(study, ledger)
         tidy(place.models, ledger)
         tracker = Tracker(ledger, strategies, study.seeds, study.query.cycles, workers)
@@ -124,11 +130,34 @@ def _strategies(study: Study) -> tuple[Strategy, ...]:
     return tuple(found.values())
 
 
-def _splits(place: StudyFolder, study: Study, dataset: Dataset) -> Splits:
-    """The split the study was started with, or a new one."""
-    return (
-        Splits.load(place.splits, dataset) if place.splits.exists() else split_patients(dataset, study.split)
-    )
+def _check_sides(materials: Materials, start: Strategy | None) -> None:
+    """Refuse pools too small for the budget, or without features, before anything is trained."""
+    strategies, query = materials.strategies, materials.study.query
+    for seed in materials.one_a_fold():
+        pool = materials.sides(seed).pool
+        if watches(materials.study, strategies) and not materials.sides(seed).validation:
+            raise SettingError(
+                "split.val: trainings are to be watched by validation patients, and there are none with a label. Set "
+                "split.val to a number of patients, or watch no training."
+            )
+        budget = budget_of(query, len(pool))
+        for strategy in strategies:
+            check_budget(of_whole_units(budget, strategy, start), len(pool))
+        for strategy in (*strategies, start) if start else strategies:
+            check_rows(strategy.passes, materials.prepared, pool)
+
+
+def _folds(place: StudyFolder, study: Study, dataset: Dataset) -> Folds:
+    """The split or the folds the study was started with, or new ones."""
+    if not place.splits.exists():
+        return divide(dataset, study.split)
+    folds = Folds.load(place.splits, dataset)
+    if len(folds) != max(1, study.split.folds):
+        raise SettingError(
+            f"{place.splits} holds {len(folds)} splits, but split.folds is {study.split.folds}. Remove the file to divide "
+            "anew, or set split.folds to what it holds."
+        )
+    return folds
 
 
 def _write_failures(place: StudyFolder, failures: Sequence[Failure]) -> None:

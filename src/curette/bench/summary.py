@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,7 +13,10 @@ import numpy as np
 import curette
 from curette.bench import statistics
 from curette.bench.curves import Curve, Point
+from curette.bench.protocol import by_seed
 from curette.bench.record import MEAN, StudyRecord, higher_is_better, uses_truth
+from curette.bench.trace import TracedRun
+from curette.bench.wording import plural
 
 LEVEL = 0.05
 
@@ -119,6 +122,8 @@ def caveats(record: StudyRecord) -> list[str]:
         said.append(f"unfinished: {total - len(record.unfinished)} of {total} runs are complete")
     if record.sizes > 1:
         said.append("strategies pick regions of different sizes: equal numbers are not equal effort")
+    if uses_truth(record.study.query.start):
+        said.append(f"the first {plural(record.study.data.unit)} are drawn with ground truth")
     if record.control is None:
         said.append("no random control")
     needed = next(n for n in range(1, 64) if statistics.smallest_p(n) < LEVEL)
@@ -128,7 +133,7 @@ def caveats(record: StudyRecord) -> list[str]:
     return said
 
 
-def summary(record: StudyRecord) -> dict[str, Any]:
+def summary(record: StudyRecord, trace: Sequence[TracedRun] = ()) -> dict[str, Any]:
     """The stable, documented outcome of a study (see docs/cli.md); numbers that do not exist are None."""
     metric = record.metrics[0] if record.metrics else None
     cls = record.classes(metric)[0] if metric else None
@@ -143,11 +148,17 @@ def summary(record: StudyRecord) -> dict[str, Any]:
             for (s, seed), n in record.unfinished.items()
         ],
         "caveats": caveats(record),
+        "seeds": [_began(seed, begun) for seed, begun in sorted(by_seed(trace).items())],
         "control": record.control,
         "metric": metric,
         "class": cls,
         "strategies": [_plain(record, row) for row in rows],
     }
+
+
+def _began(seed: int, begun: dict[str, Any]) -> dict[str, Any]:
+    names = ("pool", "budget", "fold", "patients", "validation")
+    return {"seed": seed} | {name: begun.get(name) for name in names}
 
 
 def _plain(record: StudyRecord, row: Standing) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from curette.loop.ledger import Event, Ledger, Run
 
@@ -16,6 +17,7 @@ class TracedRun:
 
     prepared    hash of the prepared data; "" when not recorded
     pool        units that could be picked, or None
+    begun       what else was recorded when it was opened: its budget in numbers, its patients, its fold
     models      cycle → id of the model trained in it
     foreground  cycle → labelled foreground voxels so far; empty in classification
     """
@@ -23,6 +25,7 @@ class TracedRun:
     run: Run
     prepared: str
     pool: int | None
+    begun: dict[str, Any]
     models: dict[int, str]
     foreground: dict[int, int]
 
@@ -52,6 +55,7 @@ def _traced(run: Run, events: Sequence[Event]) -> TracedRun:
         run=run,
         prepared=str(opened.get("data", "")),
         pool=opened.get("pool"),
+        begun=opened,
         models={e.cycle: e.model for e in events if e.kind == "trained" and e.model},
         foreground=cumulative if any(cumulative.values()) else {},
     )

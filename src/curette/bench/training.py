@@ -18,7 +18,8 @@ def check_training(study: Study, strategies: Sequence[Strategy], task: Task) -> 
     """Refuse settings of training that cannot work together.
 
     Raises `SettingError` that names the setting: a trigger that counts epochs where there are none, early stopping without
-    a look at validation patients, looks without such patients, a companion that is not for the task.
+    a look at validation patients, a companion that is not for the task. Whether there are such patients shows when patients
+    are divided.
     """
     default = read("trigger", study.query.trigger)
     for strategy in strategies:
@@ -47,11 +48,6 @@ def _check_trigger(study: Study, strategy: Strategy, trigger: Bound) -> None:
 
 def _check_looks(study: Study) -> None:
     train = study.train
-    if train.validate_every and not study.split.val:
-        raise SettingError(
-            "train.validate_every looks at validation patients, and split.val sets none aside. Set split.val, or "
-            "train.validate_every = 0. The test patients are never looked at while training."
-        )
     for name, wanted in (("patience", train.patience > 0), ("keep", train.keep == "best")):
         if wanted and not train.validate_every:
             raise SettingError(

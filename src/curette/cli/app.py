@@ -321,10 +321,13 @@ def _tables(folder: Path) -> None:
 
 
 def _outcome(folder: Path, path: Path, as_json: bool, **more: Any) -> None:
+    from curette.bench.protocol import protocol
     from curette.bench.record import read_record
     from curette.bench.summary import summary
+    from curette.bench.trace import read_trace
 
-    found = summary(read_record(folder)) | {"report": str(path)} | more
+    record, trace = read_record(folder), read_trace(folder)
+    found = summary(record, trace) | {"report": str(path)} | more
     if as_json:
         print_json(found)
         return
@@ -334,6 +337,8 @@ def _outcome(folder: Path, path: Path, as_json: bool, **more: Any) -> None:
         header += [f"difference to {found['control']}", "95 % interval"] if found["control"] else []
         rows = [_line(s, bool(found["control"])) for s in found["strategies"]]
         print_table(title, header, rows, numbers=len(header) - 1)
+    for term, value in protocol(record, trace):
+        print(f"{term.lower()}: {value}")
     for caveat in found["caveats"]:
         print(f"note: {caveat}")
     for name in ("report", "picture"):

@@ -42,18 +42,12 @@ class Splits:
         Raises `DataError` for a missing or damaged file, a case that is in two parts, that the data set does not have
         or that the file does not know, and for a patient on two sides.
         """
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            parts = {name: tuple(raw.get(name, ())) for name in (*PARTS, "unused")}
-            if raw["format"] != 1 or not all(isinstance(c, str) for part in parts.values() for c in part):
-                raise ValueError("not a list of case ids a part")
-        except FileNotFoundError:
-            raise DataError(f"There is no file of splits {path}.") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        found = read_parts(path)
+        if len(found) != 1:
             raise DataError(
-                f"{path} is not a file of splits: {problem}. Restore it, or remove it to split anew."
-            ) from problem
-        splits = cls(**parts)
+                f"{path} holds {len(found)} folds, not one split. Restore it, or remove it to split anew."
+            )
+        splits = cls(**found[0])
         splits.check(dataset, str(path))
         return splits
 
@@ -83,6 +77,25 @@ class Splits:
         _one_side(dataset, {c: s for c, s in side.items() if s != "unused"}, source)
 
 
+def read_parts(path: Path) -> list[dict[str, tuple[str, ...]]]:
+    """The parts, name → case ids, of every split in a file. Raises `DataError` for a missing or damaged file."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        splits = {1: [raw], 2: raw.get("folds")}[raw["format"]]
+        found = [{name: tuple(split.get(name, ())) for name in (*PARTS, "unused")} for split in splits]
+        if not found or not all(
+            isinstance(c, str) for parts in found for part in parts.values() for c in part
+        ):
+            raise ValueError("not a list of case ids a part")
+    except FileNotFoundError:
+        raise DataError(f"There is no file of splits {path}.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise DataError(
+            f"{path} is not a file of splits: {problem}. Restore it, or remove it to split anew."
+        ) from problem
+    return found
+
+
 def split_patients(dataset: Dataset, settings: Split) -> Splits:
     """Divide the data set's cases by patient, the same way for the same seed and patients.
 
@@ -101,12 +114,12 @@ def split_patients(dataset: Dataset, settings: Split) -> Splits:
         )
     patients = sorted({case.patient for case in dataset.cases})
     test, val, train = _counts(dataset, settings, len(patients))
-    drawn = _shuffle(patients, settings.seed)
+    drawn = shuffled(patients, settings.seed)
     # Test first: asking for fewer or more training patients leaves test and validation as they are.
     side = dict.fromkeys(drawn[:test], "test")
     side |= dict.fromkeys(drawn[test : test + val], "val")
     side |= dict.fromkeys(drawn[test + val : test + val + train], "train")
-    return _collect(dataset, {case.id: side.get(case.patient, "unused") for case in dataset.cases})
+    return collected(dataset, {case.id: side.get(case.patient, "unused") for case in dataset.cases})
 
 
 def _given(dataset: Dataset, settings: Split, given: dict[str, str]) -> Splits:
@@ -118,9 +131,9 @@ def _given(dataset: Dataset, settings: Split, given: dict[str, str]) -> Splits:
     if "train" not in present:
         raise DataError(f"{source} has no training cases. Set split.given = false to draw one.")
     total = len({case.patient for case in dataset.cases})
-    pool = _shuffle({c.patient for c in dataset.cases if given[c.id] == "train"}, settings.seed)
+    pool = shuffled({c.patient for c in dataset.cases if given[c.id] == "train"}, settings.seed)
     wanted = {
-        name: _number(name, getattr(settings, name), total) for name in PARTS[1:] if name not in present
+        name: number_of(name, getattr(settings, name), total) for name in PARTS[1:] if name not in present
     }
     if sum(wanted.values()) >= len(pool):
         asked = " and ".join(f"{count} for {name}" for name, count in wanted.items())
@@ -130,7 +143,7 @@ def _given(dataset: Dataset, settings: Split, given: dict[str, str]) -> Splits:
     moved: dict[str, str] = {}
     for name, count in wanted.items():
         moved |= dict.fromkeys(pool[len(moved) : len(moved) + count], name)
-    return _collect(
+    return collected(
         dataset,
         {
             c.id: moved.get(c.patient, "train") if given[c.id] == "train" else given[c.id]
@@ -139,7 +152,8 @@ def _given(dataset: Dataset, settings: Split, given: dict[str, str]) -> Splits:
     )
 
 
-def _number(name: str, value: float, total: int) -> int:
+def number_of(name: str, value: float, total: int) -> int:
+    """How many of `total` patients a setting means. Raises `SettingError` for part of a patient, and for a share of none."""
     count = value if value >= 1 else float(round(value * total))
     if count != int(count):
         raise SettingError(
@@ -168,7 +182,7 @@ def _counts(dataset: Dataset, settings: Split, total: int) -> tuple[int, int, in
                     f"split.{name} = {value:g} of {total} patients is none. Ask for a larger share."
                 )
         return test, val, train
-    test, val, train = (_number(name, value, total) for name, value in zip(order, values, strict=True))
+    test, val, train = (number_of(name, value, total) for name, value in zip(order, values, strict=True))
     if test + val + train > total:
         raise SettingError(
             f"split: train {train}, val {val} and test {test} need {test + val + train} patients, "
@@ -177,12 +191,14 @@ def _counts(dataset: Dataset, settings: Split, total: int) -> tuple[int, int, in
     return test, val, train
 
 
-def _shuffle(patients: Iterable[str], seed: int) -> list[str]:
+def shuffled(patients: Iterable[str], seed: int) -> list[str]:
+    """The patients in the order that the seed of the split draws."""
     ordered = np.array(sorted(patients), dtype=object)
     return [str(p) for p in ordered[spawn(seed, 0, "split").permutation(len(ordered))]]
 
 
-def _collect(dataset: Dataset, side: dict[str, str]) -> Splits:
+def collected(dataset: Dataset, side: dict[str, str]) -> Splits:
+    """The split that puts each case (by id) on its side."""
     ids = sorted(case.id for case in dataset.cases)
     return Splits(*(tuple(i for i in ids if side[i] == part) for part in (*PARTS, "unused")))
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class Experiment:
     """
 
     def __init__(self, setup: Setup, strategy: Strategy, seed: int) -> None:
-        check_budget(of_whole_units(setup.query, strategy, setup.start), len(setup.pool))
+        check_budget(of_whole_units(setup.budget, strategy, setup.start), len(setup.pool))
         if strategy.cuts and not setup.size and not setup.shapes:
             raise ContractError(
                 f"'{strategy.granularity}' picks parts of units, so Setup.size must be given."
@@ -88,8 +89,14 @@ class Experiment:
 
     def _initial(self) -> Step:
         setup, pool = self.setup, self.setup.pool
-        opened = {"pool": len(pool), "regions": digest(pool), "data": setup.data, "test": digest(setup.test)}
+        opened: dict[str, Any] = {
+            "pool": len(pool),
+            "regions": digest(pool),
+            "data": setup.data,
+            "test": digest(setup.test),
+        }
         opened["strategy"] = self.strategy.spelt_out
+        opened |= {"budget": asdict(setup.budget), **setup.begun}
         queried = recorded_first(setup.ledger, self.run) if setup.start else []
         reused, timing = bool(queried), Timing("start")
         if not reused:
@@ -276,7 +283,7 @@ class Experiment:
         if self.strategy.truth:
             candidates = revealed(candidates, setup.oracle.answer(candidates.regions), setup.task)
         candidates = rescored(self.strategy.scorer, candidates, rng, known)
-        chosen = select(self.strategy, candidates, setup.query.budget, rng, known)
+        chosen = select(self.strategy, candidates, setup.budget.query, rng, known)
         if self.strategy.scorer.name == "none":
             return [(candidates.regions[i], None) for i in chosen]
         return [(candidates.regions[i], _plain(float(candidates.score[i]))) for i in chosen]
@@ -350,7 +357,7 @@ def query_together(group: Sequence[Experiment]) -> list[Step]:
         return [Step(run.run, cycle, "query", waiting=True) for run in group]
     labelled = set(state.labelled)
     pool = [region for region in setup.pool if region not in labelled]
-    if not pool and setup.query.budget > 0:
+    if not pool and setup.budget.query > 0:
         warnings.warn(
             f"Seed {lead.seed}: nothing is left in the pool after {len(labelled)} units, so the runs end at cycle "
             f"{cycle - 1}.",
@@ -378,7 +385,7 @@ def query_together(group: Sequence[Experiment]) -> list[Step]:
         with timed("select") as own:
             candidates = found[run.strategy]
             picks = run._select(candidates, state.labelled, model, cycle)
-        if len(picks) < setup.query.budget and run.strategy.cuts:
+        if len(picks) < setup.budget.query and run.strategy.cuts:
             _warn_of_few(run, len(picks), cycle)
             if not picks:
                 done.append(run._finish(cycle - 1, "pool exhausted"))
@@ -396,7 +403,7 @@ def query_together(group: Sequence[Experiment]) -> list[Step]:
 def _warn_of_few(run: Experiment, found: int, cycle: int) -> None:
     ending = "" if found else f" The run ends at cycle {cycle - 1}."
     warnings.warn(
-        f"'{run.strategy.name}', seed {run.seed}: cycle {cycle} picks only {found} of {run.setup.query.budget} patches, as "
+        f"'{run.strategy.name}', seed {run.seed}: cycle {cycle} picks only {found} of {run.setup.budget.query} patches, as "
         f"all others would cover too much of what is labelled.{ending}",
         CuretteWarning,
         stacklevel=3,

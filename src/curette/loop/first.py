@@ -12,6 +12,7 @@ from curette.query.candidates import Labelled
 from curette.query.scoring import rescored
 from curette.query.select import select
 from curette.query.sweep import sweep
+from curette.query.truth import revealed
 from curette.region import Region
 from curette.seeds import derive, spawn
 
@@ -21,7 +22,7 @@ def first_units(setup: Setup, seed: int) -> list[tuple[Region, float | None]]:
 
     Without `Setup.start` they are the head of a permutation of the pool, as they have always been.
     """
-    pool, start, count = setup.pool, setup.start, setup.query.initial
+    pool, start, count = setup.pool, setup.start, setup.budget.initial
     rng = spawn(seed, 0, "initial")
     if start is None:
         return [(pool[i], None) for i in rng.permutation(len(pool))[:count]]
@@ -36,6 +37,8 @@ def first_units(setup: Setup, seed: int) -> list[tuple[Region, float | None]]:
         encode=setup.features.of(seed),
         occasion=setup.occasion(0),
     )[start]
+    if start.truth:
+        candidates = revealed(candidates, setup.oracle.answer(candidates.regions), setup.task)
     nothing = Labelled((), np.empty(0, np.int32), labels={})
     candidates = rescored(start.scorer, candidates, rng, nothing)
     chosen = select(start, candidates, count, rng, nothing)

@@ -9,7 +9,8 @@ step of the loop is one transaction, so a process that is killed leaves either t
 
 Cycle c is: pick (at random for c = 0, else with the model of cycle c - 1), answer, train, measure. Its events:
 
-    opened     once a run: size and hash of the pool, hash of the prepared data
+    opened     once a run: size and hash of the pool, hash of the prepared data, the budget in numbers, fold, patients, and
+               how many validation labels trainings are watched by
     queried    the picks of the cycle were made; how many, and what that took
     picked     one a region, with its rank and score
     submitted  one a region: a label is there; who gave it and what it cost

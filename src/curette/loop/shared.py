@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from curette.errors import SettingError
 from curette.learn.evaluate import Measurement
 from curette.learn.learner import Images, Labels, Learner, Model
+from curette.loop.budget import Budget, budget_of
 from curette.loop.features import PoolFeatures
 from curette.loop.ledger import Event, Ledger, Run
 from curette.loop.models import Models
@@ -59,6 +60,7 @@ class Setup:
     trigger   when the next query is due, for strategies that do not say so themselves
     validation  gives labels that trainings may be watched by, and never learn from; None: there are none
     on_pick   called after each query, just before its picks are recorded
+    begun     what else is recorded when a run is opened, e.g. its fold
     """
 
     ledger: Ledger
@@ -84,11 +86,17 @@ class Setup:
     trigger: Bound = field(default_factory=lambda: bind("trigger", "after_training"))
     validation: Callable[[], Labels] | None = None
     on_pick: Callable[[Picked], None] | None = None
+    begun: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def features(self) -> PoolFeatures:
         """Features of the pool by passes that need no model."""
         return PoolFeatures(self.learner, self.pool, self.models.folder, f"{self.recipe} {self.data}")
+
+    @cached_property
+    def budget(self) -> Budget:
+        """What a run labels, in numbers."""
+        return budget_of(self.query, len(self.pool))
 
     def shape(self, unit: Region) -> tuple[int, ...]:
         """Shape [*S] of a unit."""
@@ -96,7 +104,7 @@ class Setup:
 
     def occasion(self, cycle: int) -> Occasion:
         """What a strategy may know of the query of a cycle."""
-        budget = self.query.budget if cycle > 0 else self.query.initial
+        budget = self.budget.query if cycle > 0 else self.budget.initial
         return Occasion(
             cycle=cycle,
             cycles=self.query.cycles,
@@ -136,21 +144,20 @@ class Step:
     waiting: bool = False
 
 
-def of_whole_units(query: Query, strategy: Strategy, start: Strategy | None = None) -> Query:
-    """The query's settings as far as they take units out of the pool: parts of a unit leave the rest of it there."""
-    changes: dict[str, int] = {"budget": 0} if strategy.cuts else {}
+def of_whole_units(budget: Budget, strategy: Strategy, start: Strategy | None = None) -> Budget:
+    """The budget as far as it takes units out of the pool: parts of a unit leave the rest of it there."""
+    changes: dict[str, int] = {"query": 0} if strategy.cuts else {}
     if start is not None and start.cuts:
         changes["initial"] = 0
-    return query.model_copy(update=changes)
+    return replace(budget, **changes)
 
 
-def check_budget(query: Query, pool: int) -> None:
+def check_budget(budget: Budget, pool: int) -> None:
     """Raise `SettingError` when a run would ask for more units than the pool has."""
-    wanted = query.initial + (query.cycles - 1) * query.budget
-    if wanted > pool:
+    if budget.total > pool:
         raise SettingError(
-            f"query.budget: {query.initial} initial units and {query.cycles - 1} queries of {query.budget} make "
-            f"{wanted}, but the pool has {pool}. Lower query.budget, query.cycles or query.initial, or put more "
+            f"query.budget: {budget.initial} initial units and {budget.cycles - 1} queries of {budget.query} make "
+            f"{budget.total}, but the pool has {pool}. Lower query.budget, query.cycles or query.initial, or put more "
             "patients into split.train."
         )
 

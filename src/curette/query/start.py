@@ -26,10 +26,12 @@ def start_strategy(query: Query, unit: str | None = None) -> Strategy | None:
     return None if str(found) == str(default) else found
 
 
-def check_start(start: Strategy | None, task: Task, unit: str, initial: int) -> None:
+def check_start(start: Strategy | None, task: Task, unit: str, initial: int = 0) -> None:
     """Refuse a start that cannot work in a study with this task and unit before anything is trained.
 
-    Raises `SettingError` for a strategy that asks a model, looks at ground truth, or needs something labelled already,
+    A draw by true classes is let pass, since simulations of published experiments begin with one; reports say so.
+
+    Raises `SettingError` for a strategy that asks a model, looks at ground truth otherwise, or needs something labelled already,
     and for what `curette.query.strategy.check` refuses in any strategy; `DataError` for files that are not there.
     """
     if start is None:
@@ -40,7 +42,7 @@ def check_start(start: Strategy | None, task: Task, unit: str, initial: int) -> 
             f"{SETTING}: '{start.name}' asks a model ('{start.passes}'), and there is none before the first training. "
             f"{instead}"
         )
-    if start.truth:
+    if start.truth and not start.selector.says("starts"):
         raise SettingError(
             f"{SETTING}: '{start.name}' looks at ground truth, which nobody has before the first label. {instead}"
         )

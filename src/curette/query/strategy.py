@@ -170,7 +170,7 @@ def _no_addition(name: str) -> SettingError:
     return unknown("addition", name, known)
 
 
-def check(strategy: Strategy, task: Task, unit: str, budget: int) -> None:
+def check(strategy: Strategy, task: Task, unit: str, budget: int = 0) -> None:
     """Refuse, before any training, a strategy that cannot work in a study with this task, unit and budget.
 
     Also runs it once on a made-up pool, so that an impossible option of any part shows now. Raises `SettingError` that

@@ -101,6 +101,25 @@ def test_thirds_of_boxes_go_by_their_middle() -> None:
     assert sorted(i // 2 for i in pick(pool, 3, by="third", share="equal")) == [0, 1, 2]
 
 
+def test_true_classes_get_their_share() -> None:
+    truth = np.eye(3, dtype=np.float32)[[0] * 12 + [1] * 6 + [2] * 2]
+    pool = replace(pool_of(np.zeros(20)), columns={"truth": truth})
+
+    def drawn(budget: int, seed: int = 0, **options: str) -> list[int]:
+        selector = bind("selector", "stratified_by_truth", **options)
+        return selector(pool, budget, RNG(seed), Labelled()).tolist()
+
+    def counts(picks: list[int]) -> list[int]:
+        return truth[picks].sum(axis=0).astype(int).tolist()
+
+    assert counts(drawn(10)) == [6, 3, 1]
+    assert counts(drawn(6, share="equal")) == [2, 2, 2]
+    assert counts(drawn(10)[:3]) == [1, 1, 1]  # in turn
+    assert {tuple(drawn(10, seed)) for seed in range(5)} != {tuple(drawn(10))}
+    with pytest.raises(SettingError, match=r"'stratified_by_truth' looks at ground truth.*Use 'stratified'"):
+        bind("selector", "stratified_by_truth")(pool_of(np.zeros(4)), 2, RNG(0), Labelled())
+
+
 def test_classes_get_their_share() -> None:
     pool = replace(pool_of(np.zeros(10)), predicted=np.array([0] * 8 + [2] * 2, np.int32))
     assert sorted(pool.predicted[pick(pool, 4, by="class", share="equal")]) == [0, 0, 2, 2]

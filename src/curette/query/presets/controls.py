@@ -36,6 +36,19 @@ PRESETS: dict[str, Preset] = {
             "Equal remainders are decided by chance, not by the order of patients, which would favour the same few.",
         ),
     ),
+    "class_stratified_random": Preset(
+        "none > none > unit > stratified_by_truth",
+        "For the first images of a simulation: chance with a share for every true class, so that none is missing.",
+        "PCDAL 2023",
+        truth=True,
+        family="control",
+        fails="A simulation only: it looks at ground truth, and a study in practice would begin with classes missing.",
+        cost="reads the labels of the whole pool",
+        notes=(
+            "The paper says stratified five-fold; what its authors share are five stratified draws of the first tenth. "
+            "curette draws them with query.start, and cuts test folds with split.folds.",
+        ),
+    ),
     "foreground_random_33": Preset(
         "none > none > unit > foreground_random(0.3333333333333333)",
         "The control that is hard to beat: someone browses the images and clicks on a structure for one pick in three.",

@@ -50,6 +50,43 @@ def stratified(
     )
 
 
+@register(
+    "selector",
+    "stratified_by_truth",
+    truth=True,
+    starts=True,
+    examples=('stratified_by_truth(share="equal")',),
+    paper="PCDAL 2023, stratified draws of the first images",
+)
+def stratified_by_truth(
+    candidates: Candidates,
+    budget: int,
+    rng: np.random.Generator,
+    labelled: Labelled,
+    *,
+    share: str = "proportional",
+) -> NDArray[np.int64]:
+    """Chance within the true classes, each with its quota of the budget.
+
+    For the first images of a simulation in classification, as they are drawn in PCDAL's experiments: every class is there
+    from the beginning. It looks at ground truth, which nobody has before the first label; reports say so. Quotas are
+    ``proportional`` to the images left of a class, or ``equal``, rounded by largest remainder, and picks go round the
+    classes in turn. A region of a segmentation counts for the class that most of its pixels have. O(N log N). Raises
+    `SettingError` for another `share`, or where there is no ground truth to see.
+    """
+    found = candidates.columns.get("truth")
+    if found is None:
+        raise SettingError(
+            "the selector 'stratified_by_truth' looks at ground truth, which only a simulation has. Use 'stratified' where "
+            "people annotate."
+        )
+    strata = groups(np.asarray(found.argmax(axis=1), np.int64))
+    quota = quotas(np.array([len(s) for s in strata], np.int64), budget, share, rng)
+    return in_turn(
+        [rng.choice(s, q, replace=False) for s, q in zip(strata, quota.tolist(), strict=True) if q]
+    )
+
+
 def classes_of(candidates: Candidates, who: str) -> NDArray[np.int32]:
     """The predicted classes [N]. Raises `SettingError` in the name of the selector `who` where no model was asked."""
     if (candidates.predicted < 0).any():
