@@ -18,9 +18,9 @@ from markup import page, prose, table
 
 from curette.cli import catalogue
 from curette.errors import SettingError
-from curette.learn.stacked import stacked
 from curette.query.facts import Facts, named
 from curette.query.presets import FAMILIES
+from curette.query.rehearsal import made_up
 from curette.query.scoring import score_map
 from curette.query.strategy import check, parse_strategy
 from curette.region import Region
@@ -241,10 +241,9 @@ def _gives_numbers(scorer: Bound) -> bool:
     """Whether it gives one number an image, by asking it about a made-up one."""
     if any(option.default is option.empty for option in scorer.component.options.values()):
         return False
-    task = _TASK
-    regions = [Region("a", 2, 0)]
-    members = np.full((1, 2, len(task.classes), 4, 4), 1 / len(task.classes), np.float32)
-    return len(score_map(scorer, stacked(regions, members)).shape) == 1
+    strategy = parse_strategy(f"dropout(2) > {scorer} > top")
+    prediction = made_up([Region("a", 2, 0)], _TASK, strategy, np.random.default_rng(0))
+    return len(score_map(scorer, prediction).shape) == 1
 
 
 def _mapless(facts: Facts) -> Iterator[str]:
