@@ -42,6 +42,13 @@ KINDS = {
         "selectors",
         "How a batch is chosen from the scores, the features, or neither.",
     ),
+    "companion": (
+        "Companions",
+        "companions",
+        "What is trained along with the network, for scorers that look at what it says. A strategy that needs one has it by "
+        "itself; options are set behind a `+`: `learning_loss + learning_loss(margin=0)`. `train.companions` adds them to all "
+        "strategies of a study, so that their models are the same.",
+    ),
 }
 """Kind of part → title and file name of its page, and what it answers."""
 
@@ -148,6 +155,8 @@ def strategy_page(facts: Facts) -> str:
     for part in strategy.parts:
         if part.name != "none":
             out += _part(part)
+    for companion in strategy.companions:
+        out += _part(companion)
     if preset.notes:
         out += ["## Where sources disagree", "\n".join(f"- {prose(note)}" for note in preset.notes)]
     if others := list(_variations(facts)):
@@ -308,7 +317,7 @@ def _uses(facts: Facts, kind: str) -> set[str]:
             if isinstance(value, Bound):
                 walk(value)
 
-    for part in facts.strategy.parts:
+    for part in (*facts.strategy.parts, *facts.strategy.added):
         walk(part)
     return found
 
