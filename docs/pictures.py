@@ -15,7 +15,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from curette.bench.thumbnails import strip
 from curette.data.datasets import open_dataset
 from curette.data.prepare import prepare
 from curette.errors import CuretteError
+from curette.learn.learner import Assignment
 from curette.query.candidates import Candidates, Labelled
 from curette.query.facts import named
 from curette.query.occasion import Occasion
@@ -52,14 +53,22 @@ LIMIT = 20_000
 
 @dataclass(frozen=True)
 class Bench:
-    """A trained model, the slice it is looked at with, and others; `upright`: stored in anatomical axes."""
+    """A trained model and its labels, the slice it is looked at with, and others; `upright`: stored in anatomical axes."""
 
     learner: Any
+    labels: dict[Region, NDArray[Any]]
     model: Any
     prepared: Any
     region: Region
     others: tuple[Region, ...]
     upright: bool
+
+    def asked(self, strategy: Strategy) -> Bench:
+        """With a model that was trained with what the strategy has trained along."""
+        if not strategy.companions:
+            return self
+        assignment = Assignment(companions=strategy.companions)
+        return replace(self, model=self.learner.fit(self.labels, seed=0, assignment=assignment))
 
 
 def main() -> None:
@@ -133,12 +142,13 @@ def bench(data: dict[str, Any], steps: int, *, upright: bool) -> Bench:
     full = [r for r in pool if len(np.unique(labels[r])) > 1]
     shown = [full[i] for i in rng.choice(len(full), 16, replace=False)]
     learner = torch_learner(study, prepared)
-    model = learner.fit({r: labels[r] for r in shown}, seed=0, members=MEMBERS)
+    known = {r: labels[r] for r in shown}
+    model = learner.fit(known, seed=0, members=MEMBERS)
     rest = prepared.regions(cases[len(cases) // 2 :])
     truth = prepared.labels(rest)
     best = max(rest, key=lambda r: (len(np.unique(truth[r])), np.count_nonzero(truth[r])))
     others = tuple(r for r in rest if np.count_nonzero(truth[r]) > 0)[:60]
-    return Bench(learner, model, prepared, best, others, upright)
+    return Bench(learner, known, model, prepared, best, others, upright)
 
 
 def draw_map(benches: Sequence[Bench], name: str) -> Path:
@@ -147,7 +157,7 @@ def draw_map(benches: Sequence[Bench], name: str) -> Path:
     Of a score that is one number a region: the least and the most wanted slice, without a map.
     """
     strategy = asking(name)
-    lines = [map_line(one, strategy) for one in benches]
+    lines = [map_line(one.asked(strategy), strategy) for one in benches]
     width = max(line.shape[1] for line in lines)
     lines = [
         np.pad(line, ((0, 6), (0, width - line.shape[1]), (0, 0)), constant_values=255) for line in lines

@@ -18,9 +18,9 @@ from markup import page, prose, table
 
 from curette.cli import catalogue
 from curette.errors import SettingError
-from curette.learn.stacked import stacked
 from curette.query.facts import Facts, named
 from curette.query.presets import FAMILIES
+from curette.query.rehearsal import made_up
 from curette.query.scoring import score_map
 from curette.query.strategy import check, parse_strategy
 from curette.region import Region
@@ -41,6 +41,13 @@ KINDS = {
         "Selectors",
         "selectors",
         "How a batch is chosen from the scores, the features, or neither.",
+    ),
+    "companion": (
+        "Companions",
+        "companions",
+        "What is trained along with the network, for scorers that look at what it says. A strategy that needs one has it by "
+        "itself; options are set behind a `+`: `learning_loss + learning_loss(margin=0)`. `train.companions` adds them to all "
+        "strategies of a study, so that their models are the same.",
     ),
 }
 """Kind of part → title and file name of its page, and what it answers."""
@@ -148,6 +155,8 @@ def strategy_page(facts: Facts) -> str:
     for part in strategy.parts:
         if part.name != "none":
             out += _part(part)
+    for companion in strategy.companions:
+        out += _part(companion)
     if preset.notes:
         out += ["## Where sources disagree", "\n".join(f"- {prose(note)}" for note in preset.notes)]
     if others := list(_variations(facts)):
@@ -241,10 +250,9 @@ def _gives_numbers(scorer: Bound) -> bool:
     """Whether it gives one number an image, by asking it about a made-up one."""
     if any(option.default is option.empty for option in scorer.component.options.values()):
         return False
-    task = _TASK
-    regions = [Region("a", 2, 0)]
-    members = np.full((1, 2, len(task.classes), 4, 4), 1 / len(task.classes), np.float32)
-    return len(score_map(scorer, stacked(regions, members)).shape) == 1
+    strategy = parse_strategy(f"dropout(2) > {scorer} > top")
+    prediction = made_up([Region("a", 2, 0)], _TASK, strategy, np.random.default_rng(0))
+    return len(score_map(scorer, prediction).shape) == 1
 
 
 def _mapless(facts: Facts) -> Iterator[str]:
@@ -309,7 +317,7 @@ def _uses(facts: Facts, kind: str) -> set[str]:
             if isinstance(value, Bound):
                 walk(value)
 
-    for part in facts.strategy.parts:
+    for part in (*facts.strategy.parts, *facts.strategy.added):
         walk(part)
     return found
 

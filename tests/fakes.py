@@ -266,8 +266,18 @@ def _columns(
     """The columns of every pass put together; the "head" is given the image, or its mean, and the square."""
     seen = image.reshape(*image.shape[:2], -1).mean(axis=2) if p.ndim == 3 else image
     features = np.concatenate([seen, seen**2], axis=1)
-    passes = [Pass(image, a, b, valid, features, b) for a, b in zip(p, logits, strict=True)]
+    passes = [Pass(image, a, b, valid, features, b, said(a)) for a, b in zip(p, logits, strict=True)]
     return {n: combined(column, passes).astype(np.float32) for n, column in wanted(needs).items()}
+
+
+def said(p: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """What companions might say of probabilities [B, C, *S]: the less sure, the worse."""
+    entropy = -(p * np.log(np.maximum(p, 1e-30))).sum(axis=1).reshape(len(p), -1).mean(axis=1)
+    unsure = entropy / np.log(p.shape[1])
+    return {
+        "predicted_loss": entropy,
+        "predicted_accuracy": 1 - unsure[:, None] * np.linspace(0.5, 0.9, p.shape[1]),
+    }
 
 
 def compared(p: NDArray[np.float64], valid: Any = None) -> dict[str, NDArray[np.float64]]:
@@ -307,4 +317,5 @@ def prediction_of(
         logits=np.log(np.maximum(p, 1e-30)).mean(axis=1),
         **compared(p, valid),
         embedding=np.zeros((len(p), 2), np.float32) if embedding is None else embedding,
+        columns=said(p.mean(axis=1)),
     )

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from curette.learn.columns import wanted
 from curette.learn.prediction import NEEDS, Prediction
 from curette.query.arrays import to_numpy
 from curette.query.scoring import score_map
@@ -34,7 +35,9 @@ def narrow(prediction: Prediction, convert=lambda a: a) -> Prediction:
     """The prediction in float32, as learners give it, through `convert`."""
     arrays = {f.name: getattr(prediction, f.name) for f in fields(prediction) if f.name in NEEDS}
     return replace(
-        prediction, **{k: convert(v.astype(np.float32)) for k, v in arrays.items() if v is not None}
+        prediction,
+        **{k: convert(v.astype(np.float32)) for k, v in arrays.items() if v is not None},
+        columns={k: convert(v.astype(np.float32)) for k, v in prediction.columns.items()},
     )
 
 
@@ -62,9 +65,12 @@ class TestOnRandomPredictions:
         prediction = narrow(prediction_of(random_passes(classes, space)))
         arrays = {f.name: getattr(prediction, f.name) for f in fields(prediction) if f.name in NEEDS}
         before = {name: np.copy(array) for name, array in arrays.items() if array is not None}
+        columns = {name: np.copy(column) for name, column in prediction.columns.items()}
         scorer(prediction)
         for name, array in before.items():
             np.testing.assert_array_equal(getattr(prediction, name), array)
+        for name, column in columns.items():
+            np.testing.assert_array_equal(prediction.columns[name], column)
 
     def test_tensors_give_the_same(self, scorer, classes, space) -> None:
         torch = pytest.importorskip("torch")
@@ -76,7 +82,11 @@ class TestOnRandomPredictions:
 
     def test_only_declared_fields_are_read(self, scorer, classes, space) -> None:
         prediction = prediction_of(random_passes(classes, space))
-        lean = replace(prediction, **dict.fromkeys(NEEDS - {"mean"} - scorer.needs))
+        lean = replace(
+            prediction,
+            **dict.fromkeys(NEEDS - {"mean"} - scorer.needs),
+            columns={k: v for k, v in prediction.columns.items() if k in scorer.needs},
+        )
         np.testing.assert_array_equal(scorer(lean), scorer(prediction))
 
 
@@ -114,8 +124,8 @@ def test_what_looks_at_single_pixels_may_be_shown_a_few_rows_at_a_time(
     np.testing.assert_array_equal(score_map(scorer, prediction), whole)
 
 
-def test_needs_are_fields_of_predictions(scorer) -> None:
-    assert scorer.needs <= NEEDS
+def test_needs_are_fields_or_columns_of_predictions(scorer) -> None:
+    wanted(scorer.needs)
 
 
 def test_it_says_what_it_is(scorer) -> None:

@@ -113,6 +113,37 @@ def panel(
     return _inline(svg, [look[s].light for s in look], describe(curves, title, xlabel))
 
 
+def cloud(
+    points: Sequence[tuple[float, float]],
+    strategy: str,
+    look: dict[str, Look],
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    salt: str,
+) -> str:
+    """A scatter as inline SVG, in the colour that the strategy has everywhere on the page."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    x, y = np.array(points, float).reshape(-1, 2).T
+    with matplotlib.rc_context(_style(salt)):
+        figure = Figure(figsize=(3.4, 3.0), layout="constrained")
+        axes = figure.subplots()
+        own = look[strategy]
+        dots = axes.plot(
+            x, y, linestyle="", marker="o", markersize=2.6, color=own.light, alpha=0.45, markeredgewidth=0
+        )
+        dots[0].set_gid(f"s{list(look).index(strategy)}-0")
+        axes.set_title(title, pad=8)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        svg = _svg(figure)
+    words = f"{ylabel} against {xlabel}, {len(x)} points of {strategy}."
+    return _inline(svg, [look[s].light for s in look], words)
+
+
 def most(curves: Sequence[Curve]) -> int:
     """The largest number of seeds that any point averages."""
     return max((p.n for c in curves for p in c.points), default=0)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curette.bench.folder import StudyFolder
+from curette.bench.foresight import foresee
 from curette.bench.gallery import LIMIT, save_gallery
 from curette.bench.planes import stacked, telling
 from curette.data.folds import Folds
@@ -205,6 +206,7 @@ class Bench:
             extent=m.prepared.extent,
             images=m.prepared,
             spacing=m.prepared.unit_spacing,
+            foresee=lambda model, strategy: foresee(learner, model, m.prepared, m.test, strategy),
             on_pick=self._keep_pictures if m.study.gallery else None,
             validation=partial(m.validation, seed) if sides.validation else None,
             begun=m.begun(seed),

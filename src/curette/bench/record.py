@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MEAN = "mean"
 RANDOM = "none > none > unit > random"
+FORESEEN = ("predicted_accuracy", "predicted_loss")
+"""Outputs of companions that are measured against the truth."""
 _PRIMARY = ("dice_3d", "dice_2d", "balanced_accuracy", "accuracy", "auroc")
 
 
@@ -44,6 +46,17 @@ class Pick(NamedTuple):
     score: float
 
 
+class Foreseen(NamedTuple):
+    """One line of ``predicted_accuracy.csv`` or ``predicted_loss.csv``: of a test unit, what a companion says and what is."""
+
+    strategy: str
+    seed: int
+    cycle: int
+    cls: str
+    predicted: float
+    real: float
+
+
 class Timing(NamedTuple):
     """One line of ``timings.csv``; `peak_mb` is NaN where it was not measured."""
 
@@ -68,6 +81,7 @@ class StudyRecord:
     results: tuple[Result, ...]
     picks: tuple[Pick, ...]
     timings: tuple[Timing, ...]
+    foreseen: dict[str, tuple[Foreseen, ...]] = field(default_factory=dict)
 
     @cached_property
     def strategies(self) -> tuple[str, ...]:
@@ -195,6 +209,7 @@ def read_record(folder: Path) -> StudyRecord:
         results=_table(folder / "results.csv", _result),
         picks=_table(folder / "picks.csv", _pick),
         timings=_table(folder / "timings.csv", _timing),
+        foreseen={name: _table(folder / f"{name}.csv", _foreseen) for name in FORESEEN},
     )
 
 
@@ -240,6 +255,11 @@ def _result(row: dict[str, str]) -> Result:
 def _pick(row: dict[str, str]) -> Pick:
     score = float(row["score"] or "nan")
     return Pick(row["strategy"], int(row["seed"]), int(row["cycle"]), int(row["rank"]), row["region"], score)
+
+
+def _foreseen(row: dict[str, str]) -> Foreseen:
+    values = float(row["predicted"]), float(row["real"])
+    return Foreseen(row["strategy"], int(row["seed"]), int(row["cycle"]), row["class"], *values)
 
 
 def _timing(row: dict[str, str]) -> Timing:

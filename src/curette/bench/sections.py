@@ -13,6 +13,7 @@ from curette.bench.facts import Facts
 from curette.bench.headline import brief, facts_of
 from curette.bench.protocol import share
 from curette.bench.record import MEAN, StudyRecord, higher_is_better, uses_truth
+from curette.bench.scatter import foresight
 from curette.bench.showcase import showcase
 from curette.bench.summary import LEVEL, Against, Standing, against_control, caveats, curves, standings
 from curette.bench.trace import TracedRun
@@ -52,6 +53,7 @@ def page(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun]) -
         "metrics": [_metric(record, m, look, trace) for m in record.metrics],
         "level": f"{LEVEL:g}",
         "times": _times(record),
+        "foresight": foresight(record, look),
         "cost": _cost(record, trace, look),
         "gallery": showcase(record),
         "runs": [_run(record, t) for t in trace],

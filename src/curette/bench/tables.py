@@ -15,6 +15,7 @@ from curette.loop.ledger import Event, Ledger
 
 RESULTS = ("strategy", "seed", "cycle", "labelled", "metric", "class", "value")
 PICKS = ("strategy", "seed", "cycle", "rank", "region", "score")
+FORESEEN = ("strategy", "seed", "cycle", "region", "class", "predicted", "real")
 TIMINGS = ("strategy", "seed", "cycle", "stage", "seconds", "peak_mb")
 
 
@@ -24,6 +25,9 @@ def write_tables(ledger: Ledger, folder: Path) -> None:
     Rows are sorted by strategy, seed and cycle; then metric and class, rank, or stage. The score of a pick that
     nothing was measured for is empty. `timings.csv` has a row for work that was done: what a run took over from another
     (the start all strategies of a seed share) is timed once, with the run that did it.
+
+    What companions say of test units stands beside what is true in a table with the name of their output,
+    ``predicted_accuracy.csv`` or ``predicted_loss.csv``, where there is any.
     """
     names = {run.id: (run.name, run.seed) for run in ledger.runs()}
     trained = {(e.run, e.cycle): e.data["labelled"] for e in ledger.events(None, "trained")}
@@ -46,6 +50,17 @@ def write_tables(ledger: Ledger, folder: Path) -> None:
     write_csv(folder / "results.csv", RESULTS, results)
     write_csv(folder / "picks.csv", PICKS, picks)
     write_csv(folder / "timings.csv", TIMINGS, timings)
+    for output, rows in _foreseen(ledger, names).items():
+        rows.sort(key=lambda row: row[:5])
+        write_csv(folder / f"{output}.csv", FORESEEN, rows)
+
+
+def _foreseen(ledger: Ledger, names: dict[int, tuple[str, int]]) -> dict[str, list[tuple[Any, ...]]]:
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for e in ledger.events(None, "measured"):
+        for output, rows in e.data.get("foreseen", {}).items():
+            found.setdefault(output, []).extend((*names[e.run], e.cycle, *row) for row in rows)
+    return found
 
 
 def _timings(event: Event) -> Iterable[tuple[Any, ...]]:

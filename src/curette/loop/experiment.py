@@ -154,9 +154,10 @@ class Experiment:
             model = self._model(state.cycle)
             with timed("measure") as timing:
                 values = [[m.metric, m.cls, _plain(m.value)] for m in setup.evaluate(model)]
+            foreseen = setup.foresee(model, self.strategy) if setup.foresee else {}
         else:
-            values = known.data["values"]
-        data = {"values": values} | _account(known, timing)
+            values, foreseen = known.data["values"], known.data.get("foreseen", {})
+        data = {"values": values} | ({"foreseen": foreseen} if foreseen else {}) | _account(known, timing)
         self._record(self._event(state.cycle, "measured", model=name, data=data))
         return Step(self.run, state.cycle, "measure", timing.seconds, known is not None)
 

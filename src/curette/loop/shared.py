@@ -59,6 +59,7 @@ class Setup:
     spacing   unit → distance between its pixels along each axis, in mm; None: the same along all
     trigger   when the next query is due, for strategies that do not say so themselves
     validation  gives labels that trainings may be watched by, and never learn from; None: there are none
+    foresee   what a strategy's companions say of test units and what is true, by output, for the record of a measurement
     on_pick   called after each query, just before its picks are recorded
     begun     what else is recorded when a run is opened, e.g. its fold
     """
@@ -85,6 +86,7 @@ class Setup:
     spacing: Callable[[Region], tuple[float, ...]] | None = None
     trigger: Bound = field(default_factory=lambda: bind("trigger", "after_training"))
     validation: Callable[[], Labels] | None = None
+    foresee: Callable[[Model, Strategy], dict[str, Any]] | None = None
     on_pick: Callable[[Picked], None] | None = None
     begun: Mapping[str, Any] = field(default_factory=dict)
 

@@ -16,6 +16,8 @@ WORDS = {
     "gradient_foreground": "gradients of the head",
     "gradient_foreground_absolute": "gradients of the head",
     "members": "answers of each pass",
+    "predicted_accuracy": "a predictor of its Dice",
+    "predicted_loss": "a predictor of its loss",
     "presence": "presence of foreground in each pass",
     "probabilities": "class shares",
     "samples": "sampled pixels",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from curette.errors import CuretteWarning
 from curette.learn.columns import Pass, combined, wanted
+from curette.learn.companions import output_axes
 from curette.learn.encoders import encodes
 from curette.learn.prediction import Prediction
 from curette.learn.stacked import stacked
@@ -56,7 +57,7 @@ def rehearse(strategy: Strategy, task: Task, unit: str, *, cold: bool = False) -
             done = None if features is None else features[4:]
             labelled = Labelled() if cold else Labelled(regions[4:], np.array([0, 1], np.int32), done)
         else:
-            guess, known = (_prediction(part, task, strategy, rng) for part in (regions[:4], regions[4:]))
+            guess, known = (made_up(part, task, strategy, rng) for part in (regions[:4], regions[4:]))
             candidates = score(strategy.scorer, strategy.granularity, guess, frozenset(), occasion)
             labelled = Labelled(
                 regions[4:],
@@ -81,16 +82,19 @@ def _images(task: Task, rng: np.random.Generator, count: int) -> NDArray[np.floa
     return rng.normal(size=(count, len(task.channels), *[_SIDE] * task.dims)).astype(np.float32)
 
 
-def _prediction(
-    regions: list[Region], task: Task, strategy: Strategy, rng: np.random.Generator
-) -> Prediction:
+def made_up(regions: list[Region], task: Task, strategy: Strategy, rng: np.random.Generator) -> Prediction:
     """Two random passes, every field and the strategy's columns filled."""
     space = () if task.kind == "classification" else (_SIDE,) * task.dims
     logits = rng.normal(0, 2, (2, len(regions), len(task.classes), *space)).astype(np.float32)
     p = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
     features = rng.normal(size=(2, len(regions), _FEATURES, *space)).astype(np.float32)
     images = _images(task, rng, len(regions))
-    seen = [Pass(images, p[t], logits[t], None, features[t], logits[t]) for t in range(2)]
+    length = {"classes": (len(task.classes),), "space": space}
+    said = {
+        name: rng.random((len(regions), *(n for axis in axes for n in length[axis])), np.float32)
+        for name, axes in output_axes(strategy.needs).items()
+    }
+    seen = [Pass(images, p[t], logits[t], None, features[t], logits[t], said) for t in range(2)]
     return stacked(
         regions,
         np.moveaxis(p, 0, 1),

@@ -237,7 +237,7 @@ class _Columns:
         stop = len(self.regions)
         for name, array in self.arrays.items():
             new = batch.columns[name] if name in batch.columns else getattr(batch, name)
-            if start == 0 and new.ndim > 1:
+            if start == 0 and name in self.needs:  # of one number a region, or many
                 self.arrays[name] = array = np.empty((len(array), *new.shape[1:]), np.float32)
             if stop > len(array):
                 room = np.empty((max(stop, 2 * len(array)), *array.shape[1:]), array.dtype)

@@ -6,6 +6,7 @@ from curette.query.presets import (
     class_quotas,
     cold_start,
     committees,
+    companions,
     controls,
     hybrid,
     many_passes,
@@ -30,6 +31,7 @@ PRESETS: dict[str, Preset] = {
     **representative.PRESETS,
     **hybrid.PRESETS,
     **query_time.PRESETS,
+    **companions.PRESETS,
     **cold_start.PRESETS,
 }
 """All of them by name; aliases share a preset."""

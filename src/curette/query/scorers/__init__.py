@@ -9,6 +9,7 @@ from curette.query.scorers import (
     nothing,
     overlap,
     perturbation,
+    predicted,
     proper_scores,
     votes,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "nothing",
     "overlap",
     "perturbation",
+    "predicted",
     "proper_scores",
     "votes",
 ]
