@@ -261,8 +261,17 @@ def _columns(
     """The columns of every pass put together; the "head" is given the image, or its mean, and the square."""
     seen = image.reshape(*image.shape[:2], -1).mean(axis=2) if p.ndim == 3 else image
     features = np.concatenate([seen, seen**2], axis=1)
-    passes = [Pass(image, a, b, valid, features, b) for a, b in zip(p, logits, strict=True)]
+    passes = [Pass(image, a, b, valid, features, b, said(a)) for a, b in zip(p, logits, strict=True)]
     return {n: combined(column, passes).astype(np.float32) for n, column in wanted(needs).items()}
+
+
+def said(p: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """What companions might say of probabilities [B, C, *S]."""
+    return {
+        "distances": p,
+        "structure": np.moveaxis(np.eye(p.shape[1])[p.argmax(axis=1)], -1, 1),
+        "coarse": np.roll(p, 1, axis=-1) if p.ndim > 2 else p,
+    }
 
 
 def compared(p: NDArray[np.float64], valid: Any = None) -> dict[str, NDArray[np.float64]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from curette.errors import CuretteWarning
 from curette.learn.columns import Pass, combined, wanted
+from curette.learn.companions import output_axes
 from curette.learn.encoders import encodes
 from curette.learn.prediction import Prediction
 from curette.learn.stacked import stacked
@@ -90,7 +91,12 @@ def _prediction(
     p = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
     features = rng.normal(size=(2, len(regions), _FEATURES, *space)).astype(np.float32)
     images = _images(task, rng, len(regions))
-    seen = [Pass(images, p[t], logits[t], None, features[t], logits[t]) for t in range(2)]
+    length = {"classes": (len(task.classes),), "space": space}
+    said = {
+        name: rng.random((len(regions), *(n for axis in axes for n in length[axis])), np.float32)
+        for name, axes in output_axes(strategy.needs).items()
+    }
+    seen = [Pass(images, p[t], logits[t], None, features[t], logits[t], said) for t in range(2)]
     return stacked(
         regions,
         np.moveaxis(p, 0, 1),

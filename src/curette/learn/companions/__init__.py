@@ -3,7 +3,8 @@
 A component of kind ``companion`` is a function ``(network, task, channels) -> curette.learn.companions.contract.Companion``
 whose keyword-only options a text may give: ``learning_loss(margin=0.5)``. ``info`` says
 
-- ``gives``, the names of its outputs, which ``column`` components look at (their ``outputs``), and those of scorers
+- ``gives``, its outputs, which ``column`` components look at (their ``outputs``): by name, the axes that each has besides
+  that of the batch, some of ``"classes"`` and ``"space"``, or ``()``
 - ``kinds`` and ``dims`` of tasks that it is for
 
 The functions are here, where reading a strategy does not import torch; the modules they build are beside this file.
@@ -15,11 +16,11 @@ from collections.abc import Iterable, Sequence
 
 from curette.errors import SettingError
 from curette.learn.columns import outputs
-from curette.learn.companions import cards  # noqa: F401  (importing registers them)
+from curette.learn.companions import cards, consistency  # noqa: F401  (importing registers them)
 from curette.registry import Bound, bind, components
 from curette.task import Task
 
-__all__ = ["check", "companions_for"]
+__all__ = ["check", "companions_for", "output_axes"]
 
 
 def companions_for(needs: Iterable[str]) -> list[Bound]:
@@ -27,6 +28,13 @@ def companions_for(needs: Iterable[str]) -> list[Bound]:
     looked_at = outputs(needs)
     able = {name: frozenset(card.info.get("gives", ())) for name, card in components("companion").items()}
     return [bind("companion", name) for name, gives in able.items() if gives & looked_at]
+
+
+def output_axes(needs: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The outputs that the columns among `needs` look at, with the axes each has besides that of the batch."""
+    looked_at = outputs(needs)
+    gives = [card.info.get("gives", {}) for card in components("companion").values()]
+    return {name: tuple(given[name]) for given in gives for name in given if name in looked_at}
 
 
 def check(companions: Sequence[Bound], task: Task) -> None:

@@ -13,6 +13,7 @@ from curette.query.presets import (
     query_time,
     randomised,
     representative,
+    structure_boundary,
     views,
 )
 from curette.query.presets.table import FAMILIES, Preset
@@ -30,6 +31,7 @@ PRESETS: dict[str, Preset] = {
     **representative.PRESETS,
     **hybrid.PRESETS,
     **query_time.PRESETS,
+    **structure_boundary.PRESETS,
     **cold_start.PRESETS,
 }
 """All of them by name; aliases share a preset."""

@@ -13,6 +13,7 @@ FAMILIES = {
     "representative": "The pool's variety, without looking at doubt.",
     "hybrid": "Doubt and variety together.",
     "trained at query time": "A further network is trained at every query to say what is wanted.",
+    "trained along": "Something trained together with the network says what is wanted.",
     "cold start": "For cycle 0, before anything is labelled.",
     "wrapper": "Another selector under a condition.",
 }

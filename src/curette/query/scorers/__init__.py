@@ -3,6 +3,7 @@
 from curette.query.scorers import (
     adversarial,
     certainty,
+    consistency,
     contour,
     disagreement,
     graph,
@@ -16,6 +17,7 @@ from curette.query.scorers import (
 __all__ = [
     "adversarial",
     "certainty",
+    "consistency",
     "contour",
     "disagreement",
     "graph",
