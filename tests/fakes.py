@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from curette.errors import DataError
 from curette.learn.columns import Pass, combined, wanted
 from curette.learn.encoders import Encoding, rows, trained
+from curette.learn.learner import NOTHING_MORE, Assignment
 from curette.learn.passes import count
 from curette.learn.prediction import Prediction
 from curette.region import Region
@@ -126,13 +127,14 @@ class FakeModel:
 class FakeLearner:
     """Implements `curette.learn.learner.Learner` over anything that has `batch`.
 
-    `fits`, `sweeps` and `encodings` count what it was asked to do. Dropout and ensemble members differ by seeded shifts of the
+    `fits`, `sweeps` and `encodings` count what it was asked to do, and `assignments` keeps what came with the labels. Dropout and ensemble members differ by seeded shifts of the
     means, flips by a term that depends on the position; nothing depends on the batch size.
     """
 
     def __init__(self, task: Task, images: Any, batch: int = 8) -> None:
         self.task, self.images, self.size = task, images, batch
         self.fits = self.sweeps = self.encodings = 0
+        self.assignments: list[Assignment] = []
 
     def fit(
         self,
@@ -141,8 +143,11 @@ class FakeLearner:
         seed: int,
         members: int = 1,
         start: FakeModel | None = None,
+        assignment: Assignment = NOTHING_MORE,
     ) -> FakeModel:
         self.fits += 1
+        self.assignments.append(assignment)
+        labels = {**assignment.taught, **labels}
         regions = sorted(labels)
         x = np.concatenate([self._pixels(r, labels[r].size) for r in regions])
         y = np.concatenate([labels[r].ravel() for r in regions])

@@ -77,24 +77,54 @@ class Augment(_Section):
     contrast: float = Field(0.1, ge=0, description="largest relative change around the mean")
     gamma: float = Field(0.2, ge=0, description="largest |ln gamma|")
     noise: float = Field(0.02, ge=0, description="standard deviation")
+    noisy: float = Field(1.0, ge=0, le=1, description="share of the samples that get noise")
+    quarters: bool = Field(
+        False, description="a turn by 0, 90, 180 or 270 degrees in the plane of the first two axes"
+    )
+    elastic: float = Field(
+        0.0,
+        ge=0,
+        lt=0.5,
+        description="standard deviation of the shift of eight control points an axis, share of the image, for half of the "
+        "samples",
+    )
+    salt: float = Field(
+        0.0, ge=0, le=1, description="share of the pixels that become the darkest or the brightest"
+    )
+    saturation: float = Field(0.0, ge=0, description="largest relative change of colour around grey")
 
 
 class Train(_Section):
-    """Network and training. Fixed steps, so that every cycle gets the same effort."""
+    """Network and training. By default fixed steps, so that every cycle gets the same effort."""
 
     model: str = Field("unet", description="a name from `curette models`")
     options: dict[str, Any] = Field(
         default_factory=dict, description="options of the network, see `curette models`"
     )
     steps: int = Field(800, ge=1, description="batches per training, however many units are labelled")
+    epochs: int | None = Field(
+        None, ge=1, description="passes over the labelled units per training, in place of steps"
+    )
     batch: int = Field(8, ge=1, description="units per batch")
-    lr: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
-    weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
+    optimiser: str = Field("adamw", description="adamw, adam or sgd, with its options: sgd(momentum=0.9)")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    weight_decay: float = Field(1e-4, ge=0, description="of the optimiser")
+    schedule: str = Field(
+        "cosine",
+        description="the learning rate over a training: cosine, constant, decay or epochs_cosine, with options",
+    )
     warmup: float = Field(
-        0.05, ge=0, lt=1, description="share of the steps with rising learning rate; then a cosine"
+        0.05,
+        ge=0,
+        lt=1,
+        description="share of the steps with rising learning rate, for schedules without their own",
     )
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")
     dice: float = Field(0.5, ge=0, le=1, description="share of the Dice loss; the rest is cross-entropy")
+    loss: str = Field(
+        "",
+        description="terms in place of that, added up: cross_entropy(smoothing=0.1) + soft_dice; also log_dice",
+    )
     crop: tuple[int, ...] | None = Field(
         None,
         description="pixels of the parts of units that are trained on, along each axis; larger units are then looked at in "
@@ -103,14 +133,50 @@ class Train(_Section):
     foreground: float = Field(
         1 / 3, ge=0, le=1, description="share of the crops that are centred on a foreground class"
     )
-    start: Literal["scratch", "finetune"] = Field(
-        "scratch", description="each cycle from new or from the last weights"
+    start: Literal["scratch", "finetune", "continue"] = Field(
+        "scratch",
+        description="each cycle from new weights, from the last, or as one training that goes on while labels are added: "
+        "optimiser, epochs and learning rate too",
+    )
+    companions: tuple[str, ...] = Field(
+        (), description="what all strategies train along, such as structure_boundary; see docs/components.md"
+    )
+    validate_every: int = Field(
+        0,
+        ge=0,
+        description="look at the validation patients every so many epochs, or steps where there are no epochs; 0: never",
+    )
+    gain: float = Field(
+        1e-3, ge=0, description="by how much a look must be better than the best to count as a gain"
+    )
+    patience: int = Field(
+        0, ge=0, description="looks without a gain after which training ends; 0: it runs to its end"
+    )
+    keep: Literal["last", "best"] = Field(
+        "last", description="which weights a training leaves: the last, or those of its best look"
     )
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
         "auto", description="auto: bf16 where a short probe shows that it is faster"
     )
     device: str = Field("auto", description="auto, cpu, cuda")
     augment: Augment = Augment()
+
+
+_LATER = (
+    "crop",
+    "foreground",
+    "epochs",
+    "optimiser",
+    "schedule",
+    "loss",
+    "companions",
+    "validate_every",
+    "gain",
+    "patience",
+    "keep",
+)
+"""Settings of training that came after the first records were made."""
+_LATER_CHANGES = ("noisy", "quarters", "elastic", "salt", "saturation")
 
 
 class Query(_Section):
@@ -126,6 +192,9 @@ class Query(_Section):
     budget: int = Field(10, ge=0, description="units per query")
     cycles: int = Field(5, ge=1, description="trainings; there are cycles - 1 queries")
     batch: int = Field(64, ge=1, description="units per forward pass in a sweep")
+    trigger: str = Field(
+        "after_training", description="when the next query is due: after_training, every(5), plateau(10)"
+    )
 
 
 class Study(_Section):
@@ -166,7 +235,7 @@ class Study(_Section):
 
         A setting that came later is left out where it says what was done before it came, so that older records still fit.
         """
-        query = _unchanged(self.query, "start")
+        query = _unchanged(self.query, "start", "trigger")
         return self.model_dump(
             mode="json",
             exclude={
@@ -177,7 +246,8 @@ class Study(_Section):
                 "prepare": {"cache": True},
                 "data": {"root": True},
                 "query": query,
-                "train": _unchanged(self.train, "crop", "foreground"),
+                "train": _unchanged(self.train, *_LATER)
+                | {"augment": _unchanged(self.train.augment, *_LATER_CHANGES)},
             },
         )
 

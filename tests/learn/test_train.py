@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from curette.errors import DataError, SettingError
+from curette.learn.progress import Clock
+from curette.learn.schedules import cosine
 from curette.learn.torch_learner import TorchModel
-from curette.learn.train import DivergedError, rate, shuffled_passes
+from curette.learn.train import DivergedError, shuffled_passes
 from curette.recipe import Augment
 from curette.region import Region
 from curette.registry import bind
@@ -142,10 +144,10 @@ def test_batches_are_shuffled_passes() -> None:
 
 
 def test_learning_rate_rises_then_falls_to_nearly_nothing() -> None:
-    rates = [rate(step, 100, 0.1) for step in range(100)]
+    rates = [cosine(Clock(step, 100), 0.1) for step in range(100)]
     assert rates[0] == pytest.approx(1 / 11)
     assert max(rates) == rates[10] == 1
     assert rates[:11] == sorted(rates[:11])
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert 0 < rates[-1] < 0.001
-    assert rate(0, 1, 0.05) == 1
+    assert cosine(Clock(0, 1), 0.05) == 1

@@ -18,7 +18,7 @@ from curette.loop.state import steps
 from curette.query.selectors.stochastic_batches import stochastic_batches
 from curette.query.strategy import parse_strategy
 from curette.region import Region
-from curette.registry import get
+from curette.registry import Bound, Component, get
 from fakes import FakeImages, FakeLearner
 from tiny_study import STRATEGIES, make_runs, make_setup
 
@@ -376,7 +376,9 @@ def test_a_run_waits_for_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_trigger_that_is_not_due_holds_the_query(tmp_path: Path) -> None:
-    setup = make_setup(tmp_path, trigger=lambda progress: progress.cycle > 1)
+    setup = make_setup(
+        tmp_path, trigger=Bound(Component("trigger", "late", lambda progress: progress.cycle > 1))
+    )
     (run,) = make_runs(setup, ["entropy"])
     for _ in range(4):
         run.advance()

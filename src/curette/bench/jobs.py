@@ -29,6 +29,7 @@ from curette.query.sweep import maps
 from curette.recipe import Study
 from curette.region import Region
 from curette.seeds import derive
+from curette.text import read
 
 MakeLearner = Callable[[Study, Prepared], Learner]
 Report = Callable[[Step], None]
@@ -126,7 +127,8 @@ class Bench:
             query=m.study.query,
             evaluate=lambda model: evaluate(learner, model, m.prepared, m.test, metrics=m.study.metrics),
             members=max(s.members for s in m.strategies),
-            finetune=m.study.train.start == "finetune",
+            finetune=m.study.train.start != "scratch",
+            trigger=read("trigger", m.study.query.trigger),
             data=m.prepared.digest,
             test=m.test,
             start=start_strategy(m.study.query, m.study.data.unit),

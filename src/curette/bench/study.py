@@ -15,6 +15,7 @@ from curette.bench.folder import StudyFolder
 from curette.bench.jobs import MakeLearner, Materials, plan, torch_learner
 from curette.bench.progress import Progress, Tracker
 from curette.bench.tables import write_tables, write_text
+from curette.bench.training import check_training
 from curette.data.case import Dataset
 from curette.data.datasets import open_dataset
 from curette.data.prepare import prepare
@@ -62,6 +63,7 @@ def run_study(
     dataset = open_dataset(study.data)
     for strategy in strategies:
         check(strategy, dataset.task, study.data.unit, study.query.budget)
+    check_training(study, strategies, dataset.task)
     start = start_strategy(study.query, study.data.unit)
     check_start(start, dataset.task, study.data.unit, study.query.initial)
     metric_names(dataset.task, study.metrics)
@@ -113,7 +115,7 @@ def _run(
 def _strategies(study: Study) -> tuple[Strategy, ...]:
     found: dict[str, Strategy] = {}
     for text in study.strategies:
-        strategy = parse_strategy(text, study.data.unit)
+        strategy = parse_strategy(text, study.data.unit, study.train.companions)
         if twin := found.get(str(strategy)):
             raise SettingError(
                 f"strategies: '{twin.name}' and '{strategy.name}' are the same ({strategy}). Leave one out."

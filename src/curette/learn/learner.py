@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,8 +18,34 @@ Labels = Mapping[Region, NDArray[Any]]
 """Answers of an oracle on the prepared grid: integer class maps [*S] (segmentation) or 0-d arrays (classification)."""
 
 
+@dataclass(frozen=True)
+class Assignment:
+    """What one training is asked beside its labels.
+
+    companions  what is trained along (`curette.learn.companions`)
+    trigger     ends the training as soon as the next query is due; None: it runs to its end
+    cycle       queries before it
+    validation  labels that the training may be watched by (`train.validate_every`), and never learns from
+    taught      what the model of the cycle before says of units nobody labelled, to be learned like labels
+    """
+
+    companions: tuple[Bound, ...] = ()
+    trigger: Bound | None = None
+    cycle: int = 0
+    validation: Labels = field(default_factory=dict)
+    taught: Labels = field(default_factory=dict)
+
+
+NOTHING_MORE = Assignment()
+"""Labels are all there is to learn from, and the training runs to its end."""
+
+
 class Model(Protocol):
-    """A trained model, opaque to the loop. `members` is the number of independently trained networks it holds."""
+    """A trained model, opaque to the loop. `members` is the number of independently trained networks it holds.
+
+    It may have a mapping ``record`` of plain values, which the ledger keeps: how long it was trained, how the looks at the
+    validation patients went.
+    """
 
     @property
     def members(self) -> int: ...
@@ -27,7 +54,15 @@ class Model(Protocol):
 class Learner(Protocol):
     """Trains and predicts. Deterministic: the same labels and seed give the same model on the same machine."""
 
-    def fit(self, labels: Labels, *, seed: int, members: int = 1, start: Model | None = None) -> Model:
+    def fit(
+        self,
+        labels: Labels,
+        *,
+        seed: int,
+        members: int = 1,
+        start: Model | None = None,
+        assignment: Assignment = NOTHING_MORE,
+    ) -> Model:
         """Train `members` networks from scratch, or on from `start`; member 0 does not depend on `members`."""
         ...
 

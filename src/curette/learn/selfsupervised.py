@@ -23,7 +23,9 @@ from curette.errors import CuretteWarning, DataError, SettingError
 from curette.learn.encoders import Encoding
 from curette.learn.fuse import fused
 from curette.learn.layout import layout, memory_format
-from curette.learn.train import DivergedError, rate, shuffled_passes
+from curette.learn.progress import Clock
+from curette.learn.schedules import cosine
+from curette.learn.train import DivergedError, shuffled_passes
 from curette.recipe import Augment
 from curette.region import Region
 from curette.seeds import derive
@@ -99,7 +101,7 @@ def train_encoder(asked: Encoding, recipe: Recipe) -> nn.Module:
     total = torch.zeros((), device=device)
     for step in range(recipe.steps):
         for group in optimiser.param_groups:
-            group["lr"] = _PEAK * rate(step, recipe.steps, _WARMUP)
+            group["lr"] = _PEAK * cosine(Clock(step, recipe.steps), _WARMUP)
         images = _load(asked, [asked.regions[i] for i in next(batches).tolist()]).to(device)
         pair = torch.cat([_change(images, views, changes) for _ in range(2)])
         loss = contrast(model(layout(pair)), recipe.temperature)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +17,28 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from curette.errors import DataError, SettingError
+from curette.errors import CuretteWarning, DataError, SettingError
 from curette.files import replacing
+from curette.learn.companions.contract import accompany
 from curette.learn.crops import Crops, Samples, Whole, check_crop, check_label
 from curette.learn.encoders import Encoding, rows
-from curette.learn.learner import Images, Labels
+from curette.learn.learner import NOTHING_MORE, Assignment, Images, Labels
 from curette.learn.models import build
+from curette.learn.objective import objective
+from curette.learn.optimisers import optimiser
 from curette.learn.precision import choose
 from curette.learn.predict import predict
 from curette.learn.prediction import Prediction
+from curette.learn.progress import Clock
 from curette.learn.train import expect, train
+from curette.learn.validate import validation_score
+from curette.learn.watch import Course, Watch
 from curette.recipe import Train
 from curette.region import Region
 from curette.registry import Bound
 from curette.seeds import derive
 from curette.task import Task
+from curette.text import read
 
 FORMAT = 1
 _GATHER = 256  # regions read at once when training data are put together
@@ -37,10 +46,18 @@ _GATHER = 256  # regions read at once when training data are put together
 
 @dataclass(frozen=True)
 class TorchModel:
-    """Independently trained networks of one architecture, and the precision they were trained in and predict in."""
+    """Independently trained networks of one architecture, and the precision they were trained in and predict in.
+
+    companions  what they were trained with; the networks are then `curette.learn.companions.contract.Accompanied`
+    courses     where each training stands, for one that goes on with it (``train.start = "continue"``)
+    record      steps and epochs of the first network's training, and its looks at the validation patients
+    """
 
     networks: tuple[nn.Module, ...]
     precision: str
+    companions: tuple[Bound, ...] = ()
+    courses: tuple[Course, ...] = ()
+    record: dict[str, Any] = field(default_factory=dict)
 
     @property
     def members(self) -> int:
@@ -60,14 +77,24 @@ class TorchLearner:
         self.channels, self.batch = channels, batch
         self.device = _device(settings.device)
         check_crop(settings, task)
-        self._build(0)  # refuses a network that does not exist or does not fit, before anything is written
+        # What does not exist or does not fit is refused before anything is written.
+        network = self._build(0)
+        objective(settings, task)
+        optimiser(network.named_parameters(), settings)
+        read("schedule", settings.schedule)(Clock(0, 1), settings.warmup)
 
     def fit(
-        self, labels: Labels, *, seed: int, members: int = 1, start: TorchModel | None = None
+        self,
+        labels: Labels,
+        *,
+        seed: int,
+        members: int = 1,
+        start: TorchModel | None = None,
+        assignment: Assignment = NOTHING_MORE,
     ) -> TorchModel:
         """Train `members` networks on the labelled regions, from new weights or on from those of `start`.
 
-        The order of `labels` does not matter, and each member's randomness comes from (seed, its number) alone. Raises
+        What `assignment` has taught is learned like labels, and labels come before it. The order of `labels` does not matter, and each member's randomness comes from (seed, its number) alone. Raises
         `SettingError` without labels, `DataError` naming a region whose label does not fit, `DivergedError`.
         """
         if not labels:
@@ -76,22 +103,72 @@ class TorchLearner:
             raise SettingError(
                 f"The model to start from holds {start.members} networks, but {members} are wanted."
             )
-        regions = sorted(labels)
-        samples = self._samples(regions, labels)
+        known: Labels = {**assignment.taught, **labels} if assignment.taught else labels
+        regions = sorted(known)
+        samples = self._samples(regions, known)
         shape = (self.settings.batch, *samples.shape)
         precision = choose(self.settings.precision, self.device, self._build, shape)
         settings = self.settings.model_copy(update={"precision": precision})
-        networks = []
+        networks, courses, watches = [], [], []
         for member in range(members):
-            network = self._build(derive(seed, member, "weights"))
+            network = self._made(seed, member, assignment.companions)
+            before = Course()
             if start is None:
                 expect(network, samples.counts)
             else:
                 network.load_state_dict(start.networks[member].state_dict())
+                before = start.courses[member] if settings.start == "continue" and start.courses else before
+                if before.epoch >= (settings.epochs or math.inf):
+                    _warn_of_no_epochs(assignment.cycle, settings)
             fabric = Fabric(accelerator=self.device.type, devices=_devices(self.device), precision=precision)
-            train(network, samples, self.task, settings, fabric, seed=derive(seed, member, "training"))
+            watch = self._watch(network, settings, assignment, len(labels), before)
+            course = train(
+                network,
+                samples,
+                self.task,
+                settings,
+                fabric,
+                seed=derive(seed, member, "training"),
+                watch=watch,
+                course=before,
+            )
             networks.append(network)
-        return TorchModel(tuple(networks), precision)
+            courses.append(course)
+            watches.append(watch)
+        kept = tuple(courses) if settings.start == "continue" else ()
+        return TorchModel(tuple(networks), precision, assignment.companions, kept, watches[0].record)
+
+    def _made(self, seed: int, member: int, companions: Sequence[Bound]) -> nn.Module:
+        """A new network in the company of what is trained along; its own weights are the same without it."""
+        network = self._build(derive(seed, member, "weights"))
+        with torch.random.fork_rng([]):
+            torch.manual_seed(derive(seed, member, "companions"))
+            return accompany(network, companions, self.task, self.channels)
+
+    def _watch(
+        self, network: nn.Module, settings: Train, assignment: Assignment, labelled: int, before: Course
+    ) -> Watch:
+        """Who looks after a training: at the validation patients, and for the next query."""
+        score = None
+        if settings.validate_every and assignment.validation:
+            score = validation_score(
+                network,
+                self.images,
+                assignment.validation,
+                self.task,
+                batch=self.batch,
+                device=self.device,
+                precision=settings.precision,
+                crop=settings.crop,
+            )
+        return Watch(
+            settings,
+            score=score,
+            trigger=assignment.trigger,
+            labelled=labelled,
+            cycle=assignment.cycle,
+            best=before.best,
+        )
 
     def predict(
         self, model: TorchModel, regions: Sequence[Region], passes: Bound, needs: frozenset[str], *, seed: int
@@ -124,6 +201,9 @@ class TorchLearner:
             "format": FORMAT,
             "network": self._network(),
             "precision": model.precision,
+            "companions": [companion.spelt_out for companion in model.companions],
+            "courses": [course.state() for course in model.courses],
+            "record": model.record,
             "weights": [
                 {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
                 for network in model.networks
@@ -138,6 +218,9 @@ class TorchLearner:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             stored, precision, weights = content["network"], content["precision"], content["weights"]
+            companions = tuple(read("companion", text) for text in content.get("companions", ()))
+            courses = tuple(Course(**course) for course in content.get("courses", ()))
+            record = dict(content.get("record", {}))
         except FileNotFoundError:
             raise DataError(f"There is no model {path}. Train it again.") from None
         except (
@@ -160,11 +243,11 @@ class TorchLearner:
             )
         networks = []
         for states in weights:
-            network = self._build(0, pretrained=False)
+            network = accompany(self._build(0, pretrained=False), companions, self.task, self.channels)
             network.load_state_dict(states)
             network.to(self.device, memory_format=self._format)  # type: ignore[call-overload]
             networks.append(network.eval())
-        return TorchModel(tuple(networks), precision)
+        return TorchModel(tuple(networks), precision, companions, courses, record)
 
     def _samples(self, regions: Sequence[Region], labels: Labels) -> Samples:
         """Crops, which are read when they are drawn, or all units in memory. Whole volumes are read when drawn, too."""
@@ -202,7 +285,16 @@ class TorchLearner:
 
     @property
     def _format(self) -> torch.memory_format:
-        return torch.channels_last if self.task.dims == 2 else torch.preserve_format
+        return torch.channels_last if self.task.dims == 2 else torch.channels_last_3d
+
+
+def _warn_of_no_epochs(cycle: int, settings: Train) -> None:
+    warnings.warn(
+        f"The {settings.epochs} epochs of the training that goes on were used up before cycle {cycle}: its model learns "
+        "nothing from the new labels. Raise train.epochs, or let the trigger ask earlier.",
+        CuretteWarning,
+        stacklevel=4,
+    )
 
 
 def _device(name: str) -> torch.device:

@@ -21,7 +21,7 @@ import numpy as np
 
 from curette.errors import ContractError, CuretteWarning, SettingError
 from curette.learn.encoders import encodes
-from curette.learn.learner import Labels, Model
+from curette.learn.learner import Assignment, Labels, Model
 from curette.learn.progress import Progress
 from curette.loop.clock import Timing, timed
 from curette.loop.first import first_units, recorded_first
@@ -35,8 +35,10 @@ from curette.query.scoring import rescored
 from curette.query.select import select
 from curette.query.strategy import Strategy, parse_strategy
 from curette.query.sweep import recall, sweep
+from curette.query.teachers import taught
 from curette.query.truth import revealed
 from curette.region import Region
+from curette.registry import Bound
 from curette.seeds import derive, spawn
 
 
@@ -125,7 +127,11 @@ class Experiment:
         if known is None:
             with timed("train") as timing:
                 setup.models.keep(name, self._fit(state.cycle))
-        data = {"labelled": len(state.labelled), "members": self._members(state.cycle)}
+        data: dict[str, Any] = {"labelled": len(state.labelled), "members": self._members(state.cycle)}
+        # A learner need not keep such a record.
+        made = known.data.get("training") if known else getattr(self._model(state.cycle), "record", None)
+        if made:
+            data["training"] = dict(made)
         self._record(
             self._event(state.cycle, "trained", model=name, data=data | _account(known, timing)),
         )
@@ -159,8 +165,20 @@ class Experiment:
         if trained is not None:
             return str(trained.model)
         start = self.model_name(cycle - 1) if self.setup.finetune and cycle > 0 else None
+        more = [companion.spelt_out for companion in self.strategy.companions]
+        if (trigger := self._trigger(cycle)) is not None:
+            more.append(trigger.spelt_out)
+        if self.strategy.teacher is not None and cycle > 0:
+            more += [self.strategy.teacher.spelt_out, self.model_name(cycle - 1)]
         labelled = self._labelled(cycle)
-        return model_id(self.setup.recipe, self.seed, cycle, self._members(cycle), labelled, start)
+        return model_id(self.setup.recipe, self.seed, cycle, self._members(cycle), labelled, start, more)
+
+    def _trigger(self, cycle: int) -> Bound | None:
+        """What ends the training of a cycle when the next query is due; None for a training that runs to its end."""
+        trigger = self.strategy.trigger or self.setup.trigger
+        if cycle == self.setup.query.cycles - 1 or not trigger.says("epochs"):
+            return None
+        return trigger
 
     def _members(self, cycle: int) -> int:
         """Networks of the model of a cycle: the study's in cycle 0, and none to spare where no query follows."""
@@ -184,8 +202,34 @@ class Experiment:
         labels: Labels | None = self.setup.oracle.answer(self._labelled(cycle))
         assert labels is not None  # every one of them was submitted
         labels = whole_units(labels, self.setup.shape, self.setup.task.ignore)
+        validation = self.setup.validation
+        assignment = Assignment(
+            companions=self.strategy.companions,
+            trigger=self._trigger(cycle),
+            cycle=cycle,
+            validation=validation() if validation else {},
+            taught=self._taught(cycle, frozenset(labels)),
+        )
         seed = derive(self.seed, cycle, "train")
-        return self.setup.learner.fit(labels, seed=seed, members=self._members(cycle), start=start)
+        return self.setup.learner.fit(
+            labels, seed=seed, members=self._members(cycle), start=start, assignment=assignment
+        )
+
+    def _taught(self, cycle: int, labelled: frozenset[Region]) -> Labels:
+        """What the model of the cycle before says of units of which nothing is labelled, as far as the teacher trusts it."""
+        teacher = self.strategy.teacher
+        if teacher is None or cycle == 0:
+            return {}
+        setup = self.setup
+        return taught(
+            teacher,
+            setup.learner,
+            self._model(cycle - 1),
+            [unit for unit in setup.pool if unit not in labelled],
+            cycle=cycle,
+            ignore=setup.task.ignore,
+            seed=derive(self.seed, cycle, "teach"),
+        )
 
     def _model(self, cycle: int) -> Model:
         return self.setup.models.get(self.model_name(cycle), lambda: self._fit(cycle))
@@ -302,7 +346,7 @@ def query_together(group: Sequence[Experiment]) -> list[Step]:
     setup, state = lead.setup, lead.state()
     cycle = state.cycle
     progress = Progress(cycle, len(state.picked), len(state.labelled), len(lead._labelled(cycle - 1)))
-    if not setup.trigger(progress):
+    if not all((run.strategy.trigger or setup.trigger)(progress) for run in group):
         return [Step(run.run, cycle, "query", waiting=True) for run in group]
     labelled = set(state.labelled)
     pool = [region for region in setup.pool if region not in labelled]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from curette.errors import DataError
@@ -15,10 +15,18 @@ from curette.region import Region
 
 
 def model_id(
-    recipe: str, seed: int, cycle: int, members: int, labelled: Iterable[Region], start: str | None = None
+    recipe: str,
+    seed: int,
+    cycle: int,
+    members: int,
+    labelled: Iterable[Region],
+    start: str | None = None,
+    more: Sequence[str] = (),
 ) -> str:
-    """Hash of all that decides a model: settings, seed, cycle, networks, labelled set, and the model it starts from."""
-    parts = [recipe, seed, cycle, members, sorted(str(region) for region in labelled), start]
+    """Hash of all that decides a model: settings, seed, cycle, networks, labelled set, the model it starts from or learns
+    from, and whatever more its strategy asks of training."""
+    parts: list[object] = [recipe, seed, cycle, members, sorted(str(region) for region in labelled), start]
+    parts += [list(more)] if more else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from curette.errors import SettingError
 from curette.learn.evaluate import Measurement
-from curette.learn.learner import Images, Learner, Model
+from curette.learn.learner import Images, Labels, Learner, Model
 from curette.loop.features import PoolFeatures
 from curette.loop.ledger import Event, Ledger, Run
 from curette.loop.models import Models
@@ -56,6 +56,8 @@ class Setup:
     extent    unit → the part of it that shows an image; None: all of every unit
     images    the images of the pool, for parts of strategies that look at them without a model
     spacing   unit → distance between its pixels along each axis, in mm; None: the same along all
+    trigger   when the next query is due, for strategies that do not say so themselves
+    validation  gives labels that trainings may be watched by, and never learn from; None: there are none
     on_pick   called after each query, just before its picks are recorded
     """
 
@@ -80,6 +82,7 @@ class Setup:
     images: Images | None = None
     spacing: Callable[[Region], tuple[float, ...]] | None = None
     trigger: Bound = field(default_factory=lambda: bind("trigger", "after_training"))
+    validation: Callable[[], Labels] | None = None
     on_pick: Callable[[Picked], None] | None = None
 
     @cached_property

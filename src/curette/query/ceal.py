@@ -1,6 +1,6 @@
 """Pseudo-labels of CEAL: what the model is so sure of that it may teach itself.
 
-Pure functions on predictions. They are made anew in every cycle and never become labels of the ledger.
+Pure functions on predictions; `curette.query.teachers` trains on what they choose.
 """
 
 from __future__ import annotations

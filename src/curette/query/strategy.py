@@ -24,6 +24,7 @@ from curette.query import (  # noqa: F401  (importing registers them)
     scorers,
     selectors,
     superpixels,
+    teachers,
     trigger,
 )
 from curette.query.presets import PRESETS, Preset

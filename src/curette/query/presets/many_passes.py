@@ -41,15 +41,15 @@ PRESETS: dict[str, Preset] = {
         notes=("The paper states neither how many passes nor where dropout is; curette makes ten.",),
     ),
     "melanoma_ceal": Preset(
-        "dropout(20) > off_contour(mc_std) > unit(sum) > top",
+        "dropout(20) > off_contour(mc_std) > unit(sum) > top + ceal",
         "Images of one size with one structure: doubt away from the predicted border, where a lesion was missed or has a hole.",
         "Gorriz et al. 2017",
         family="many passes",
         fails="A sum compares images of one size only. Blind to borders that are wrong by a little, which is most of what is "
         "wrong late in a study.",
         notes=(
-            "It is the query part: the most uncertain go to people. What the paper adds, training on what the model is sure "
-            "of, is not part of it yet; `curette.query.ceal` has the choice of pseudo-labels.",
+            "The most uncertain go to people, and images that the model is sure of teach the next one. Which those are the "
+            "paper reads off a histogram of the same sums; curette trusts them by their mean entropy, as `ceal` does.",
             "The released code adds up variances, not standard deviations ('off_contour(variance)'), and measures distances "
             "in the last pass's probabilities, where there is no contour; see the scorer.",
             "It asks people for ten images of the lowest sum, in which nothing is detected, for ten from the emptiest bins at "

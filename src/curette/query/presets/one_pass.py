@@ -68,16 +68,18 @@ PRESETS: dict[str, Preset] = {
         notes=("The paper prints -p log2 p for its one foreground class; `entropy` sums over all classes.",),
     ),
     "ceal": Preset(
-        "single > entropy > unit > top",
-        "The query part of CEAL: the least sure. What it adds, training on what the model is sure of, is not part of it yet.",
+        "single > entropy > unit > top + ceal",
+        "People label the least sure, and the next model also learns what this one is sure of.",
         "Wang et al. 2017",
         family="one pass",
-        fails="As entropy. Compared with strategies that train on labels only, pseudo-labels would mix two questions.",
+        fails="As entropy; and what it is wrongly sure of is confirmed. Compared with strategies that train on labels only, it "
+        "asks two questions at once: 'entropy' is the same without pseudo-labels.",
         notes=(
-            "`curette.query.ceal` has the threshold that falls linearly, 0.05 - 0.0033 t and 0 at the least, and the choice of "
-            "pseudo-labels; no learner trains on them yet.",
-            "DeepAL+ subtracts the decay times t from what is left each time, so that its threshold is negative from t = 17; "
-            "PAAL keeps 5e-5, of the entropy of the class shares of an image.",
+            "The threshold falls linearly, 0.05 - 0.0033 t and 0 at the least; in segmentation whole images are trusted, by the "
+            "mean entropy of their pixels.",
+            "DeepAL+ subtracts the decay times t from what is left each time. PAAL begins at 5e-5 and falls like DeepAL+, on "
+            "the class shares of an image, for the query too: 'single > entropy > unit(marginal) > top + ceal(start=5e-5, "
+            "decay=3.3e-7, level=marginal, falling=quadratic)'.",
         ),
     ),
 }
