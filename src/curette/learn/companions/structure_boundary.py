@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -19,6 +18,7 @@ from curette.learn.companions.distance_branch import (
 )
 from curette.learn.distance import inner_distances
 from curette.learn.losses import segmentation_loss
+from curette.learn.optimisers import optimiser
 from curette.recipe import Train
 from curette.task import Task
 
@@ -107,15 +107,11 @@ class StructureBoundary(Companion):
         }
 
     def optimiser(self, settings: Train) -> Optimizer | None:
-        """One for the distance branch alone, unless it learns at the network's rate."""
+        """One of the network's kind for the distance branch alone, unless it learns at the network's rate."""
         if self.options.sfp_rate == 1:
             return None
-        return torch.optim.AdamW(
-            self.branch.parameters(),
-            lr=settings.lr * self.options.sfp_rate,
-            weight_decay=settings.weight_decay,
-            fused=settings.precision != "16-mixed",
-        )
+        slower = settings.model_copy(update={"lr": settings.lr * self.options.sfp_rate})
+        return optimiser(self.branch.named_parameters(), slower)
 
     def measured(self, labels: Tensor) -> Tensor:
         """The distance maps [B, C, *S] of class maps [B, *S] in the unit that the branch regresses."""
