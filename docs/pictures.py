@@ -306,7 +306,12 @@ def plane() -> tuple[Candidates, Labelled]:
         -((grid[None, :, None] - z[:, :1, None]) ** 2 + (grid[None, None] - z[:, 1:, None]) ** 2) / 4
     )
     logits = np.log(mean + 1e-12)
+    # Images of a single pixel whose class is sure, and whose distance map says what the members say.
+    shape = np.eye(3, dtype=np.float32)[mean.argmax(axis=1)]
+    terms = (shape * mean, shape**2, mean**2, shape, mean, shape, mean)
     columns = {
+        "structure_inconsistency": np.stack(terms, axis=-1)[:, None],
+        "boundary_inconsistency": members.std(axis=1).max(axis=1)[:, None, None].repeat(2, axis=2),
         "probabilities": mean,
         "members": members,
         "gradient": gradient,

@@ -277,6 +277,9 @@ def said(p: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     return {
         "predicted_loss": entropy,
         "predicted_accuracy": 1 - unsure[:, None] * np.linspace(0.5, 0.9, p.shape[1]),
+        "distances": p,
+        "structure": np.moveaxis(np.eye(p.shape[1])[p.argmax(axis=1)], -1, 1),
+        "coarse": np.roll(p, 1, axis=-1) if p.ndim > 2 else p,
     }
 
 

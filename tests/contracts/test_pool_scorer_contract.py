@@ -29,6 +29,8 @@ def make(n: int, m: int, kind: str, seed: int) -> tuple[Candidates, Labelled]:
         "probabilities": members.mean(axis=1),
         "gradient": rng.normal(size=(n + m, CLASSES * WIDTH)).astype(np.float32),
         "thumbnail": rng.random((n + m, 1, 9, 8), dtype=np.float32),
+        "structure_inconsistency": _structure(rng, n + m),
+        "boundary_inconsistency": rng.random((n + m, PASSES, 2), dtype=np.float32),
         "samples": rng.normal(size=(n + m, 3, 1 + WIDTH + CLASSES)).astype(np.float32),
     }
     if kind == "duplicates":
@@ -59,6 +61,14 @@ def make(n: int, m: int, kind: str, seed: int) -> tuple[Candidates, Labelled]:
     known = {name: column[n:] for name, column in facts.items() if name != "embedding"}
     numbers = np.arange(n, n + m, dtype=np.int32)
     return pool, Labelled(done, numbers, facts["embedding"][n:], known, labels)
+
+
+def _structure(rng: np.random.Generator, count: int) -> np.ndarray:
+    """What the column of that name holds of random maps, some of them 0 everywhere."""
+    s, d = rng.random((2, count, PASSES, CLASSES, 6), dtype=np.float32)
+    s[rng.random((count, PASSES, CLASSES)) < 0.2] = 0
+    terms = [s * d, s * s, d * d, s, d]
+    return np.stack([*(term.sum(axis=-1) for term in terms), s.max(axis=-1), d.max(axis=-1)], axis=-1)
 
 
 def scored(text: str, pool: Candidates, labelled: Labelled, seed: int = 0) -> np.ndarray:

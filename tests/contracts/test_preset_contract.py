@@ -20,6 +20,11 @@ from fakes import CLASSIFICATION, SEGMENTATION, FakeImages, FakeLearner
 from tiny_study import make_setup
 
 
+def fits(strategy: Strategy, task) -> bool:
+    """Whether what it is trained along with is for tasks of this kind."""
+    return all(task.kind in c.component.info.get("kinds", (task.kind,)) for c in strategy.companions)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 class TestPreset:
     def test_it_is_written_out_in_four_parts(self, name: str) -> None:
@@ -46,6 +51,12 @@ class TestPreset:
             with pytest.raises(SettingError, match="an image has one label"):
                 check(strategy, task, "slice", 5)
             return
+        if not fits(strategy, task):
+            with pytest.raises(
+                SettingError, match="is for 2D segmentation and 3D segmentation, but the task"
+            ):
+                check(strategy, task, "slice", 5)
+            return
         check(strategy, task, "slice", 5)
         images = FakeImages(task, patients=12)
         pool = images.regions(images.case_ids)
@@ -70,7 +81,7 @@ class TestPreset:
     @pytest.mark.parametrize("task", [SEGMENTATION, CLASSIFICATION], ids=lambda t: t.kind)
     def test_what_it_sees_does_not_depend_on_the_batch(self, name: str, task) -> None:
         strategy = parse_strategy(name)
-        if strategy.cuts and task.kind == "classification":
+        if (strategy.cuts and task.kind == "classification") or not fits(strategy, task):
             return
         images = FakeImages(task, patients=9)
         pool = images.regions(images.case_ids)

@@ -206,9 +206,7 @@ class Bench:
             extent=m.prepared.extent,
             images=m.prepared,
             spacing=m.prepared.unit_spacing,
-            foresee=lambda model, strategy: foresee(
-                learner, model, m.prepared, sides.test, strategy
-            ),
+            foresee=lambda model, strategy: foresee(learner, model, m.prepared, sides.test, strategy),
             on_pick=self._keep_pictures if m.study.gallery else None,
             validation=partial(m.validation, seed) if sides.validation else None,
             begun=m.begun(seed),

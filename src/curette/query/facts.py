@@ -11,6 +11,7 @@ from curette.learn.prediction import NEEDS
 from curette.query.strategy import PRESETS, Preset, Strategy, parse_strategy
 
 WORDS = {
+    "boundary_inconsistency": "boundaries of two segmentations",
     "gradient": "gradients of the head",
     "gradient_absolute": "gradients of the head",
     "gradient_foreground": "gradients of the head",
@@ -21,6 +22,7 @@ WORDS = {
     "presence": "presence of foreground in each pass",
     "probabilities": "class shares",
     "samples": "sampled pixels",
+    "structure_inconsistency": "distance maps",
     "thumbnail": "small images",
 }
 """What people call columns."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from curette.errors import CuretteWarning, SettingError, nearest, unknown
-from curette.learn.companions import companions_for
+from curette.learn import companions as along
 from curette.learn.encoders import check_options, encodes
 from curette.learn.passes import count, members, mirrored
 from curette.learn.prediction import NEEDS
@@ -157,7 +157,7 @@ def _added(more: Sequence[Call], strategy: Strategy, given: Sequence[Bound]) -> 
         if key in found:
             raise SettingError(f"'{found[key]}' and '{call.name}' cannot both be added.")
         found[key] = bound(kind, call)
-    for companion in (*given, *companions_for(strategy.needs)):
+    for companion in (*given, *along.companions_for(strategy.needs)):
         found.setdefault(("companion", companion.name), companion)
     return tuple(found[key] for key in sorted(found, key=lambda key: (ADDED.index(key[0]), key[1])))
 
@@ -189,6 +189,7 @@ def check(strategy: Strategy, task: Task, unit: str, budget: int = 0) -> None:
         _check_draws(strategy)
         _check_columns(strategy)
         _check_passes(strategy)
+        along.check(strategy.companions, task)
         rehearse(strategy, task, unit)
     except SettingError as problem:
         raise SettingError(f"Strategy '{strategy.name}' cannot work: {problem}") from None

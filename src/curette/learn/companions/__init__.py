@@ -12,11 +12,11 @@ The functions are here, where reading a strategy does not import torch; the modu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from curette.errors import SettingError
 from curette.learn.columns import outputs
-from curette.learn.companions import cards, columns  # noqa: F401  (importing registers them)
+from curette.learn.companions import cards, columns, consistency  # noqa: F401  (importing registers them)
 from curette.registry import Bound, bind, components
 from curette.task import Task
 
@@ -34,7 +34,8 @@ def output_axes(needs: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The outputs that the columns among `needs` look at, with the axes each has besides that of the batch."""
     looked_at = outputs(needs)
     gives = [card.info.get("gives", {}) for card in components("companion").values()]
-    return {name: tuple(given[name]) for given in gives for name in given if name in looked_at}
+    axes = [given if isinstance(given, Mapping) else dict.fromkeys(given, ()) for given in gives]
+    return {name: tuple(given[name]) for given in axes for name in given if name in looked_at}
 
 
 def check(companions: Sequence[Bound], task: Task) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from torch import Tensor, nn
@@ -25,12 +25,14 @@ class Seen:
     levels    features of the encoder [B, d, *s], from the finest level to the deepest
     features  [B, d, *S] what the head was given; None for a network without a plain head
     logits    [B, C, *S] or [B, C], what the network itself says
+    notes     what a companion found in `refine` and looks at again in `loss` or `outputs`; it lives as long as the rest
     """
 
     images: Tensor
     levels: tuple[Tensor, ...]
     features: Tensor | None
     logits: Tensor
+    notes: dict[str, Tensor] = field(default_factory=dict, compare=False)
 
 
 class Companion(nn.Module):
@@ -56,7 +58,10 @@ class Companion(nn.Module):
         return {}
 
     def optimiser(self, settings: Train) -> Optimizer | None:
-        """An optimiser for its own weights, at its peak learning rate; None: they are trained with the network's."""
+        """An optimiser for its own weights, at its peak learning rate.
+
+        Weights that it does not hold, all of them if it is None, are trained with the network's.
+        """
         return None
 
     def rate(self, clock: Clock, rate: float) -> float:

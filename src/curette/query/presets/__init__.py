@@ -14,6 +14,7 @@ from curette.query.presets import (
     query_time,
     randomised,
     representative,
+    structure_boundary,
     views,
 )
 from curette.query.presets.table import FAMILIES, Preset
@@ -32,6 +33,7 @@ PRESETS: dict[str, Preset] = {
     **hybrid.PRESETS,
     **query_time.PRESETS,
     **companions.PRESETS,
+    **structure_boundary.PRESETS,
     **cold_start.PRESETS,
 }
 """All of them by name; aliases share a preset."""

@@ -3,6 +3,7 @@
 from curette.query.scorers import (
     adversarial,
     certainty,
+    consistency,
     contour,
     disagreement,
     graph,
@@ -17,6 +18,7 @@ from curette.query.scorers import (
 __all__ = [
     "adversarial",
     "certainty",
+    "consistency",
     "contour",
     "disagreement",
     "graph",
