@@ -1,4 +1,4 @@
-"""Write the reference pages that are made from the code: settings, strategies, data sets, networks and metrics.
+"""Write the reference pages that are made from the code: settings, strategies, data sets, networks, metrics and papers.
 
 Run by `make docs`; `tests/test_docs.py` fails while the committed pages differ from what this writes.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from markup import page, table
+from paperpages import reproduce_page
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -51,6 +52,7 @@ def pages() -> dict[str, str]:
     return {
         "settings.md": settings_page(),
         "components.md": components_page(),
+        "reproduce.md": reproduce_page(),
         **strategy_pages(),
     }
 

@@ -17,6 +17,7 @@ SOURCE = ROOT / "src"
 LAYERS = [
     "__main__",
     "cli",
+    "papers",
     "bench",
     "loop",
     "query",

@@ -77,6 +77,21 @@ class Augment(_Section):
     contrast: float = Field(0.1, ge=0, description="largest relative change around the mean")
     gamma: float = Field(0.2, ge=0, description="largest |ln gamma|")
     noise: float = Field(0.02, ge=0, description="standard deviation")
+    noisy: float = Field(1.0, ge=0, le=1, description="share of the samples that get noise")
+    quarters: bool = Field(
+        False, description="a turn by 0, 90, 180 or 270 degrees in the plane of the first two axes"
+    )
+    elastic: float = Field(
+        0.0,
+        ge=0,
+        lt=0.5,
+        description="standard deviation of the shift of eight control points an axis, share of the image, for half of the "
+        "samples",
+    )
+    salt: float = Field(
+        0.0, ge=0, le=1, description="share of the pixels that become the darkest or the brightest"
+    )
+    saturation: float = Field(0.0, ge=0, description="largest relative change of colour around grey")
 
 
 class Train(_Section):
@@ -161,6 +176,7 @@ _LATER = (
     "keep",
 )
 """Settings of training that came after the first records were made."""
+_LATER_CHANGES = ("noisy", "quarters", "elastic", "salt", "saturation")
 
 
 class Query(_Section):
@@ -230,7 +246,8 @@ class Study(_Section):
                 "prepare": {"cache": True},
                 "data": {"root": True},
                 "query": query,
-                "train": _unchanged(self.train, *_LATER),
+                "train": _unchanged(self.train, *_LATER)
+                | {"augment": _unchanged(self.train.augment, *_LATER_CHANGES)},
             },
         )
 

@@ -114,3 +114,52 @@ def test_all_randomness_comes_from_the_generator_and_inputs_stay() -> None:
     assert torch.equal(x, kept_x)
     assert torch.equal(y, kept_y)
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_quarter_turns_of_a_square_are_exact_and_all_happen() -> None:
+    x, y = _discs(64, 16, 16)
+    moved, labels = _run(x, y, quarters=True)
+    turned = [torch.rot90(y[0], k) for k in range(4)]
+    seen = {next(k for k in range(4) if torch.equal(label, turned[k])) for label in labels}
+    assert seen == {0, 1, 2, 3}
+    assert torch.allclose(moved[:, 0], labels.float(), atol=1e-4)
+
+
+def test_an_elastic_change_bends_half_of_the_samples_smoothly() -> None:
+    x, y = _discs(200, 32, 32)
+    moved, labels = _run(x, y, elastic=0.03)
+    changed = (moved != x).flatten(1).any(1)
+    assert 70 < int(changed.sum()) < 130
+    assert torch.equal(labels[~changed], y[~changed])
+    known = labels != 255
+    assert known.float().mean() > 0.9
+    share = (labels[changed] == 1).float().mean() / y.float().mean()
+    assert 0.8 < share < 1.2  # bent, neither blown up nor shrunk
+    agree = ((moved[:, 0] > 0.5) == (labels == 1))[known].float().mean()
+    assert agree > 0.98  # image and label bend together
+
+
+def test_salt_takes_the_extremes_at_the_share_asked_for() -> None:
+    x = torch.rand(4, 2, 40, 40)
+    moved, _ = _run(x, torch.zeros(4, 40, 40, dtype=torch.int16), salt=0.2)
+    changed = moved != x
+    assert changed.float().mean().item() == pytest.approx(0.2, abs=0.02)
+    low, high = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
+    assert ((moved == low) | (moved == high))[changed].all()
+
+
+def test_saturation_keeps_grey_and_brightness() -> None:
+    x = torch.rand(6, 3, 8, 8)
+    moved, _ = _run(x, torch.zeros(6, 8, 8, dtype=torch.int16), saturation=0.5)
+    assert not torch.equal(moved, x)
+    assert torch.allclose(moved.mean(1), x.mean(1), atol=1e-5)
+    grey = torch.rand(6, 1, 8, 8).expand(6, 3, 8, 8)
+    assert torch.allclose(_run(grey, torch.zeros(6, 8, 8), saturation=0.5)[0], grey, atol=1e-6)
+
+
+def test_noise_for_a_share_of_the_samples() -> None:
+    x = torch.zeros(400, 1, 4, 4)
+    moved, _ = _run(x, torch.zeros(400, 4, 4), noise=0.1, noisy=0.5)
+    noisy = (moved != 0).flatten(1).any(1)
+    assert 160 < int(noisy.sum()) < 240
+    assert moved[noisy].std().item() == pytest.approx(0.1, rel=0.1)

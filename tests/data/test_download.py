@@ -1,16 +1,19 @@
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from webserver import Site, serving
 
-from curette.data.download import TRIES, Remote, fetch
+from curette.data import download
+from curette.data.download import REACH, TRIES, Remote, _UnreachedError, fetch
 from curette.errors import DataError, SettingError
 
 CONTENT = bytes(range(256)) * 40
@@ -198,6 +201,72 @@ def test_without_a_network_it_says_how_to_go_on(tmp_path: Path) -> None:
         md5(CONTENT)[4:],
     ):
         assert part in message
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+    def monotonic(self) -> float:
+        return sum(self.slept)
+
+
+def test_without_a_connection_it_is_told_within_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("curette.data.download.time", clock)
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(DataError, match=r"Name or service not known.*Without a network"):
+        fetch(Remote("https://files.example/a.bin"), tmp_path / "a.bin")
+    assert clock.slept == [1.0]
+
+
+def test_a_host_that_never_answers_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, asked = Clock(), []
+
+    def silent(*_: object, timeout: float = 0, **__: object) -> None:
+        asked.append(timeout)
+        clock.sleep(timeout)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr("curette.data.download.time", clock)
+    monkeypatch.setattr(socket, "create_connection", lambda place, timeout, *_: silent(timeout=timeout))
+    with pytest.raises(DataError, match=r"timed out\. Without a network"):
+        fetch(Remote("http://192.0.2.1/a.bin"), tmp_path / "a.bin")
+    assert asked == [REACH]
+
+
+def test_a_server_that_was_reached_is_waited_for(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, answers = Clock(), []
+
+    def gone(*_: object, **__: object) -> None:
+        answers.append(1)
+        raise _UnreachedError("Network is unreachable")
+
+    def once(*given: Any) -> None:
+        monkeypatch.setattr("curette.data.download._connect", gone)
+        real(*given)
+
+    real = download._connect
+    monkeypatch.setattr("curette.data.download.time", clock)
+    monkeypatch.setattr("curette.data.download._connect", once)
+    site.breaks, site.after = 1, 100
+    with pytest.raises(DataError, match="unreachable"):
+        fetch(Remote(site.url), tmp_path / "a.bin")
+    assert len(answers) == TRIES
+    assert sum(clock.slept) > 20
 
 
 def test_two_at_once(site: Site, tmp_path: Path) -> None:

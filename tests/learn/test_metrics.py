@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import balanced_accuracy_score, precision_score, roc_auc_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, precision_score, roc_auc_score
 
 from curette.errors import DataError, SettingError
 from curette.learn.metrics import (
@@ -21,6 +21,7 @@ from curette.learn.metrics import (
     dice_3d,
     hd95_mm,
     metric_names,
+    pixel_accuracy,
     precision,
 )
 from curette.registry import components
@@ -100,6 +101,18 @@ def test_ignored_voxels_are_in_neither(
     )
 
 
+@given(st.integers(0, 2**32), st.integers(2, 4), st.sampled_from([(9,), (4, 5), (3, 4, 5)]))
+def test_pixel_accuracy_agrees_with_scikit_learn(seed: int, classes: int, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(seed)
+    prediction, truth = rng.integers(0, classes, (2, *shape))
+    truth[rng.random(shape) < 0.3] = 255
+    truth.flat[0] = 1
+    seen = truth != 255
+    found = pixel_accuracy(compared(prediction, truth, classes, axis=0 if len(shape) == 3 else None))
+    assert found.shape == (1, 1)
+    assert found[0, 0] == pytest.approx(accuracy_score(truth[seen], prediction[seen]))
+
+
 def test_ignored_voxels_touch_no_distance_and_ignored_slices_do_not_count() -> None:
     truth = np.zeros((3, 8, 8), np.uint8)
     truth[1, 2:4, 2:4] = 1
@@ -151,7 +164,7 @@ def test_classification_agrees_with_scikit_learn(seed: int, classes: int, n: int
     scores = rng.dirichlet(np.ones(classes), n).round(2)
     found = scores.argmax(axis=1)
     counts = confusion(found, truth, classes)
-    assert accuracy(counts)[0] == pytest.approx((found == truth).mean())
+    assert accuracy(counts)[0] == pytest.approx(accuracy_score(truth, found))
     assert balanced_accuracy(counts).mean() == pytest.approx(balanced_accuracy_score(truth, found))
     assert precision(counts).mean() == pytest.approx(
         precision_score(truth, found, average="macro", zero_division=0)

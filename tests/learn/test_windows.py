@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from curette.errors import SettingError
+from curette.learn.models import build
 from curette.learn.passes import count, members
 from curette.learn.predict import windowed
 from curette.learn.slabs import Slab, joined
@@ -17,8 +20,10 @@ from curette.learn.sums import Sums
 from curette.learn.windows import starts
 from curette.query.granularity import unit
 from curette.query.strategy import parse_strategy
+from curette.recipe import Train
 from curette.region import Region
 from curette.registry import Bound, bind
+from curette.task import Task
 
 
 @pytest.mark.parametrize(
@@ -65,6 +70,13 @@ class _Place(nn.Module):
         return torch.stack((1 - p, p), 1).log()
 
 
+def _network() -> nn.Module:
+    task = Task(kind="segmentation", dims=3, classes={"background": 0, "organ": 1})
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        return build(task, 1, Train(options={"widths": [4, 8]})).eval()
+
+
 def _around(passes: str, **options: object) -> Bound:
     return bind("passes", "windows", bind("passes", passes), **options)
 
@@ -79,7 +91,36 @@ def test_windows_put_together_are_the_whole(space: tuple[int, ...], blend: str) 
     for logits, seen, *_ in found:
         assert seen is None
         torch.testing.assert_close(logits, torch.cat((-x, x), 1))
-    assert set(network.shown) == {(2, 1, *(4,) * len(space))}
+    assert {shape[1:] for shape in network.shown} == {(1, *(4,) * len(space))}
+    assert all(shape[0] % 2 == 0 for shape in network.shown)
+
+
+def test_windows_together_and_one_by_one_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(2, 1, 9, 11, 7, generator=torch.Generator().manual_seed(0))
+    answers: list[Any] = []
+    shown: list[int] = []
+    for most in (2 * 3 * 8 * 8 * 4, 1):
+        monkeypatch.setattr("curette.learn.windows.TOGETHER", most)
+        network, sums = _network(), Sums(frozenset({"mean", "embedding"}), x, None)
+        network.deepest.register_forward_hook(lambda *given, s=sums: s.embed(given[2]))
+        network.register_forward_hook(lambda *given: shown.append(len(given[2])))
+        passes = _around("flips", size=(8, 8, 4), stride=(6, 6, 3))
+        for slab in passes([network], x, torch.Generator()):
+            sums.add(slab)
+        answers.append(sums.prediction([Region("a"), Region("b")], passes))
+    together, alone = answers
+    assert 6 in shown
+    assert shown[-1] == 2
+    torch.testing.assert_close(together.mean, alone.mean)
+    torch.testing.assert_close(together.embedding, alone.embedding)
+
+
+def test_maps_of_features_of_windows_that_go_together_are_refused() -> None:
+    sums = Sums(frozenset({"feature_map", "gradient"}), torch.zeros(1, 1, 4, 4), None)
+    with pytest.raises(SettingError, match="map of features"):
+        sums.embed(torch.zeros(3, 2, 2, 2))
+    with pytest.raises(SettingError, match="gradient is needed of whole images"):
+        sums.look(torch.zeros(3, 2, 4, 4), torch.zeros(3, 2, 4, 4))
 
 
 def test_a_view_of_a_window_may_see_less_of_it() -> None:

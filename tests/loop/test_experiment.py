@@ -376,7 +376,9 @@ def test_a_run_waits_for_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_trigger_that_is_not_due_holds_the_query(tmp_path: Path) -> None:
-    setup = make_setup(tmp_path, trigger=Bound(Component("trigger", "late", lambda progress: progress.cycle > 1)))
+    setup = make_setup(
+        tmp_path, trigger=Bound(Component("trigger", "late", lambda progress: progress.cycle > 1))
+    )
     (run,) = make_runs(setup, ["entropy"])
     for _ in range(4):
         run.advance()

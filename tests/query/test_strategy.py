@@ -1,3 +1,6 @@
+import re
+from dataclasses import replace
+
 import pytest
 
 from curette.errors import SettingError
@@ -132,3 +135,37 @@ def test_combinations_that_work(text: str, task) -> None:
 def test_a_negative_budget_is_refused() -> None:
     with pytest.raises(SettingError, match="budget is -1"):
         check(parse_strategy("random"), SEGMENTATION, "image", -1)
+
+
+def test_what_is_added_stands_behind_the_parts_in_one_order() -> None:
+    strategy = parse_strategy("single > entropy > top + ceal(decay=0) + every(5)")
+    assert str(strategy) == "single > entropy > unit > top + every + ceal(decay=0)"
+    assert parse_strategy(str(strategy)) == replace(strategy, name=str(strategy))
+    assert parse_strategy(strategy.spelt_out).added == strategy.added
+    assert [str(strategy.trigger), str(strategy.teacher)] == ["every", "ceal(decay=0)"]
+    assert strategy.companions == ()
+
+
+def test_what_is_written_stands_for_what_the_preset_adds() -> None:
+    assert str(parse_strategy("ceal").teacher) == "ceal"
+    assert str(parse_strategy("ceal + ceal(start=0.2)").teacher) == "ceal(0.2)"
+    assert (
+        str(parse_strategy("ceal > random + plateau(4)"))
+        == "single > entropy > unit > random + plateau(4) + ceal"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("entropy + top", "'top' is a selector"),
+        ("entropy + dropout(3)", "'dropout' are passes"),
+        ("entropy + sometimes", "Unknown addition 'sometimes'"),
+        ("entropy + plateau + every", "cannot both be added"),
+        ("entropy + ceal > top", "character 16"),
+        ("entropy + every(fast=1)", "no option 'fast'"),
+    ],
+)
+def test_what_cannot_be_added(text: str, said: str) -> None:
+    with pytest.raises(SettingError, match=re.escape(said)):
+        parse_strategy(text)

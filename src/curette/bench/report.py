@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from curette.bench.beside import load_beside
 from curette.bench.curves import looks, picture
 from curette.bench.facts import load_facts
 from curette.bench.record import read_record
@@ -18,13 +19,14 @@ from curette.errors import DataError
 def build_report(folder: Path) -> Path:
     """Write ``report.html`` from what a study folder holds, finished or not, and return its path.
 
-    Needs ``study.toml``; the tables, ``ledger.db``, ``data.json`` and ``gallery/`` are used where they are. Raises
+    Needs ``study.toml``; the tables, ``ledger.db``, ``data.json``, ``paper.json`` and ``gallery/`` are used where they are. Raises
     `DataError` naming a file that is damaged, `SettingError` when the folder cannot be written to.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     folder = Path(folder)
     context = page(read_record(folder), load_facts(folder), read_trace(folder))
+    context["beside"] = load_beside(folder)
     environment = Environment(
         loader=PackageLoader("curette.bench", "templates"),
         autoescape=True,

@@ -121,6 +121,53 @@ def run(
 
 
 @app.command()
+def reproduce(
+    paper: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PAPER]", help="pcdal, sbc-al, stochastic-batches, paal or melanoma; none: a list."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", "-d", metavar="DIR", help="Folder or file of the part's data.")
+    ] = None,
+    part: Annotated[
+        str, typer.Option("--part", metavar="NAME", help="Experiment of the paper; default the first.")
+    ] = "",
+    scale: Annotated[
+        str, typer.Option("--scale", metavar="SCALE", help="full (the paper's settings) or small (minutes).")
+    ] = "full",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder to write to; default runs/PAPER-PART-SCALE."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", "-w", metavar="N", help="Processes to run in; default: cores, at most 4."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", metavar="N", help="Seeds instead of the recipe's: 0 to N - 1.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="STRATEGY", help="Only this row or strategy; may be repeated."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a paper's experiment, or go on with it, and put our table beside the paper's."""
+    from curette.cli.reproduce import list_papers, reproduce_paper
+
+    if paper is None:
+        if data or part or out or only or seeds is not None:
+            raise SettingError("Say which paper: curette reproduce PAPER --data DIR.")
+        list_papers(as_json)
+        return
+    reproduce_paper(
+        paper, part, scale, data, out, workers=workers, seeds=seeds, only=tuple(only or ()), as_json=as_json
+    )
+
+
+@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a study, finished or not.")],
     picture: Annotated[

@@ -30,6 +30,8 @@ TIMEOUT = 60.0
 """Seconds without a byte after which a connection counts as broken."""
 TRIES = 5
 """Connections in a row that may bring nothing before the download gives up."""
+REACH = 5.0
+"""Seconds to make a connection. A server that was never reached is given up after two tries, or one that took as long."""
 _GIVE_UP = range(400, 500)
 _LATER = {408, 425, 429}
 
@@ -64,6 +66,10 @@ class _BrokenError(Exception):
     """The connection ended too early; what has arrived is good."""
 
 
+class _UnreachedError(_BrokenError):
+    """There was no connection at all: no such host, nobody who listens, or no network."""
+
+
 def digest(path: Path, algorithm: str, seen: Meter | None = None) -> str:
     """Hexadecimal ``md5`` or ``sha256`` of a file. `seen` is called with (bytes read, bytes in all)."""
     found = hashlib.new(algorithm, usedforsecurity=False)
@@ -88,7 +94,7 @@ def fetch(remote: Remote, path: Path, progress: Meter | None = None, *, wait: fl
 
     `progress` is called with (bytes here, bytes in all or None when the server does not say). A broken connection is
     taken up again, after `wait` seconds, then twice that, and so on; it gives up after `TRIES` in a row that brought
-    nothing. Raises `DataError` for an address that cannot be reached or has no such file (it says how to go on without
+    nothing, and within seconds where no connection was made from the start. Raises `DataError` for an address that cannot be reached or has no such file (it says how to go on without
     a network), for a file with another checksum, and for a folder that cannot be written or is full.
     """
     if path.is_file() and (not remote.checksum or matches(path, remote.checksum)):
@@ -141,17 +147,21 @@ def _alive(lock: Path) -> bool:
 
 def _complete(remote: Remote, path: Path, part: Path, progress: Meter | None, wait: float) -> None:
     """Connect until all of the file is in `part`."""
-    failures = 0
+    failures, reached = 0, False
     while True:
         before = part.stat().st_size if part.is_file() else 0
+        began = time.monotonic()
         try:
             return _connect(remote, path, part, progress)
         except _BrokenError as problem:
             now = part.stat().st_size if part.is_file() else 0
             failures = 0 if now > before else failures + 1
-            if failures >= TRIES:
+            reached = reached or not isinstance(problem, _UnreachedError)
+            # Whoever was there will be back; without a network nobody wants to wait for half a minute to be told.
+            hopeless = not reached and (failures > 1 or time.monotonic() - began > 0.9 * REACH)
+            if failures >= TRIES or hopeless:
                 raise DataError(_offline(remote, path, str(problem), now)) from problem
-            time.sleep(wait * 2**failures)
+            time.sleep(wait * 2 ** (failures if reached else 0))
 
 
 def _connect(remote: Remote, path: Path, part: Path, progress: Meter | None) -> None:
@@ -162,9 +172,8 @@ def _connect(remote: Remote, path: Path, part: Path, progress: Meter | None) -> 
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": known}
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(remote.url, headers=headers), timeout=TIMEOUT
-        ) as answer:
+        request = urllib.request.Request(remote.url, headers=headers)
+        with urllib.request.build_opener(_Plain, _Secure).open(request, timeout=TIMEOUT) as answer:
             start, total = _range(answer, have)
             _check_space(part, total, start)
             _remember(remote, part, answer)
@@ -173,7 +182,32 @@ def _connect(remote: Remote, path: Path, part: Path, progress: Meter | None) -> 
         _refused(problem, remote, path, part, have)
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as problem:
         reason = getattr(problem, "reason", None) or problem
-        raise _BrokenError(str(reason) or type(problem).__name__) from problem
+        gone = isinstance(reason, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError))
+        # urllib wraps what goes wrong before the server answers, and only that, into URLError.
+        kind = _UnreachedError if isinstance(problem, urllib.error.URLError) and not gone else _BrokenError
+        raise kind(str(reason) or type(problem).__name__) from problem
+
+
+def _impatient(connection: type[http.client.HTTPConnection]) -> type[http.client.HTTPConnection]:
+    """The same connection, but one that is made within `REACH` seconds, however long its answers may take."""
+
+    class Impatient(connection):  # type: ignore[valid-type, misc]
+        def connect(self) -> None:
+            self.timeout = REACH
+            super().connect()
+            self.sock.settimeout(TIMEOUT)
+
+    return Impatient
+
+
+class _Plain(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_impatient(http.client.HTTPConnection), request)
+
+
+class _Secure(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_impatient(http.client.HTTPSConnection), request)
 
 
 def _range(answer: Any, have: int) -> tuple[int, int | None]:

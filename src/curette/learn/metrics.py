@@ -3,7 +3,8 @@
 Everything countable is computed from confusion matrices, all classes at once. A metric sees one of three things, named
 by its card's ``of``:
 
-comparison  one case of a segmentation (`Comparison`); returns values [items, foreground classes] of that case
+comparison  one case of a segmentation (`Comparison`); returns values [items, foreground classes] of that case, or
+            [items, 1] where classes have no value of their own
 confusion   the confusion matrix [classes, classes] of all cases together (true × predicted); returns a value per class
 scores      probabilities float32 [cases, classes] and truth int64 [cases]; returns a value per class
 
@@ -190,6 +191,12 @@ def dice_3d(case: Comparison) -> Array:
 def dice_pooled(counts: Counts) -> Array:
     """Dice of all cases put together: large structures dominate, as in PAAL (2024)."""
     return dice(counts)
+
+
+@_segmentation("pixel_accuracy", "comparison", usual=False)
+def pixel_accuracy(case: Comparison) -> Array:
+    """Share of a case's pixels (voxels) whose class is predicted, background included; one value, no classes."""
+    return np.array([[np.trace(case.whole) / case.whole.sum()]])
 
 
 @_segmentation("hd95_mm", "comparison", higher=False)

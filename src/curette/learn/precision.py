@@ -14,6 +14,7 @@ from torch import nn
 
 from curette.data import cache
 from curette.errors import SettingError
+from curette.learn.layout import layout, memory_format
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 VARIABLE = "CURETTE_PRECISION"
@@ -70,10 +71,8 @@ def _measure(device: torch.device, build: Callable[[], nn.Module], shape: tuple[
     """Fastest step of a few in each precision, and which of the two to use."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         network = build().to(device)
-        x = torch.randn(shape, device=device)
-        if x.ndim == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        x = layout(torch.randn(shape, device=device))
+        network = network.to(memory_format=memory_format(x))  # type: ignore[call-overload]
         best = {False: float("inf"), True: float("inf")}
         start = time.perf_counter()
         for round_ in range(_ROUNDS):

@@ -95,16 +95,20 @@ class Sums:
     def embed(self, features: Tensor) -> None:
         """Add one pass's deepest features [B, d, *s], averaged over space; keep the map of the first pass if it is needed."""
         if "feature_map" in self.needs:
-            if self.embedded > self.count:
+            if self.embedded > self.count or len(features) > len(self.images):
                 raise _cut("A map of features is")
             if self.feature_map is None:
                 self.feature_map = features.float().clone()
-        self.embedded += 1
-        self._sum("embedding", features.float().reshape(*features.shape[:2], -1).mean(2))
+        rows = features.float().reshape(*features.shape[:2], -1).mean(2)
+        windows = rows.reshape(
+            -1, len(self.images), rows.shape[1]
+        )  # of each image, where several go through together
+        self.embedded += len(windows)
+        self._sum("embedding", windows.sum(0))
 
     def look(self, features: Tensor, scores: Tensor) -> None:
         """Note what the head was given in the pass under way, and what it made of it."""
-        if self.features is not None:
+        if self.features is not None or len(features) > len(self.images):
             raise _cut(f"{' and '.join(n for n, c in self.columns.items() if c.info.get('head'))} is")
         self.features = features.float(), scores.float()
 

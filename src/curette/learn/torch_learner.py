@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from curette.errors import DataError, SettingError
+from curette.errors import CuretteWarning, DataError, SettingError
 from curette.files import replacing
 from curette.learn.companions.contract import accompany
 from curette.learn.crops import Crops, Samples, Whole, check_crop, check_label
@@ -116,6 +118,8 @@ class TorchLearner:
             else:
                 network.load_state_dict(start.networks[member].state_dict())
                 before = start.courses[member] if settings.start == "continue" and start.courses else before
+                if before.epoch >= (settings.epochs or math.inf):
+                    _warn_of_no_epochs(assignment.cycle, settings)
             fabric = Fabric(accelerator=self.device.type, devices=_devices(self.device), precision=precision)
             watch = self._watch(network, settings, assignment, len(labels), before)
             course = train(
@@ -281,7 +285,16 @@ class TorchLearner:
 
     @property
     def _format(self) -> torch.memory_format:
-        return torch.channels_last if self.task.dims == 2 else torch.preserve_format
+        return torch.channels_last if self.task.dims == 2 else torch.channels_last_3d
+
+
+def _warn_of_no_epochs(cycle: int, settings: Train) -> None:
+    warnings.warn(
+        f"The {settings.epochs} epochs of the training that goes on were used up before cycle {cycle}: its model learns "
+        "nothing from the new labels. Raise train.epochs, or let the trigger ask earlier.",
+        CuretteWarning,
+        stacklevel=4,
+    )
 
 
 def _device(name: str) -> torch.device:

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from curette.data.augment import augment
 from curette.errors import CuretteError, SettingError
-from curette.learn import schedules  # noqa: F401  (importing registers them)
+from curette.learn import schedules  # noqa: F401  (registers them)
 from curette.learn.companions.contract import Accompanied, Companion
 from curette.learn.crops import Samples
 from curette.learn.layout import layout, memory_format

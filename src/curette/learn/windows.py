@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
     from torch.nn import Module
 
+TOGETHER = 2**18
+"""Most voxels of the windows in one forward pass. PyTorch's convolutions of a single small volume are slow ones: windows
+of 32 × 48 × 32 take less than half as long in pairs. A large window goes by itself."""
+HELD = 2**24
+"""Voxels of an image beyond which windows go one by one: those that go together are copied, and wait between passes."""
 _BLENDS = ("gaussian", "constant")
 _Window = tuple[slice, ...]  # part of [B, C, *S]
 
@@ -82,7 +87,10 @@ def windows(
     that voxels in overlaps count several times and padding counts too. curette puts probabilities together first and
     counts every voxel once; without overlap and padding both are the same.
     """
+    import torch
     from torch.nn.functional import pad
+
+    from curette.learn.layout import layout
 
     shape = images.shape[2:]
     size, stride = (_each(n, len(shape)) for n in (size, stride))
@@ -95,21 +103,39 @@ def windows(
     firsts = along[0]
     places = [_window((a, a + w) for a, w in zip(corner, size, strict=True)) for corner in product(*along)]
     weight = _weight(size, blend).to(images.device)
-    running = [joined(passes(networks, padded[place], generator)) for place in places]
     layer = len(places) // len(firsts)  # windows that start in the same row
+    most = max(1, TOGETHER // (len(images) * math.prod(size))) if padded[:, 0].numel() <= HELD else 1
+    rows = [places[i : i + layer] for i in range(0, len(places), layer)]
+    groups = [[row[i : i + most] for i in range(0, layer, most)] for row in rows]
+
+    def run(group: list[_Window]) -> Iterator[Slab]:
+        alone = len(group) == 1
+        x = padded[group[0]] if alone else layout(torch.cat([padded[place] for place in group]))
+        return joined(passes(networks, x, generator))
+
+    running = [[run(group) for group in row] for row in groups]
     while True:
         front = _Front(padded.shape[2:], inner, weight)
-        for i, place in enumerate(places):
-            made = next(running[i], None)
-            if made is None:  # all windows end with the same pass
-                return
-            front.add(made, place)
-            del made
-            if (i + 1) % layer == 0:
-                slab = front.finish([*firsts[1:], padded.shape[2]][i // layer])
-                if slab is not None:
-                    yield slab
-                del slab
+        for row, waiting, end in zip(groups, running, [*firsts[1:], padded.shape[2]], strict=True):
+            for group, asked in zip(row, waiting, strict=True):
+                made = next(asked, None)
+                if made is None:  # all windows end with the same pass
+                    return
+                for place, part in zip(group, _apart(made, len(group)), strict=True):
+                    front.add(part, place)
+                del made, part
+            slab = front.finish(end)
+            if slab is not None:
+                yield slab
+            del slab
+
+
+def _apart(made: Slab, windows: int) -> Iterator[Slab]:
+    """What the passes make of each of several windows that went through them together."""
+    count = len(made.logits) // windows
+    for i in range(windows):
+        own = slice(i * count, (i + 1) * count)
+        yield Slab(made.logits[own], None if made.seen is None else made.seen[own])
 
 
 def _each(sides: Sides, dims: int) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
 from curette.errors import SettingError
+from curette.learn.layout import layout
 from curette.registry import register
 from curette.task import Task
 
@@ -97,7 +98,7 @@ class UNet(nn.Module):
         for level in self.decoder:
             across = levels.pop()
             up = interpolate(
-                level["narrow"](x),  # type: ignore[index]
+                layout(level["narrow"](x)),  # type: ignore[index]  # 1×1 convolutions in 3D forget the layout
                 size=across.shape[2:],
                 mode="bilinear" if self.dims == 2 else "trilinear",
                 align_corners=False,

@@ -1,0 +1,110 @@
+"""The papers' experiments as studies: settings, strategies, rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from curette.errors import SettingError
+from curette.papers import PAPERS, find_paper
+from curette.papers.paper import SCALES, Arm, Part, Scale, merged
+from curette.papers.reproduce import plan
+from curette.query.strategy import parse_strategy
+from waiting import WAITING, come_alive
+
+PARTS = [
+    pytest.param(part, id=f"{paper.name}-{part.name}") for paper in PAPERS.values() for part in paper.parts
+]
+STUDIES = [
+    pytest.param(part, scale, arm, id=f"{paper.name}-{part.name}-{scale}-{arm.name or 'main'}")
+    for paper in PAPERS.values()
+    for part in paper.parts
+    for scale in SCALES
+    for arm in part.arms_of(scale)
+    if not part.unavailable
+]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_printed_row_has_a_strategy_or_a_reason(part: Part) -> None:
+    for table in part.published():
+        for name in table.rows:
+            row = part.row(name)
+            assert bool(row.strategy) != bool(row.missing) or part.unavailable, name
+    for claim in part.claims:
+        part.row(claim.better)
+        part.row(claim.worse)
+        assert claim.better != claim.worse
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_strategy_can_be_read(part: Part) -> None:
+    for row in part.rows:
+        if row.strategy and not any(word in row.strategy for word in WAITING):
+            parse_strategy(row.strategy)
+
+
+@come_alive
+@pytest.mark.parametrize("part", PARTS)
+def test_every_strategy_of_the_papers_can_be_read(part: Part) -> None:
+    for row in part.rows:
+        if row.strategy:
+            parse_strategy(row.strategy)
+
+
+@come_alive
+@pytest.mark.parametrize(("part", "scale", "arm"), STUDIES)
+def test_every_study_is_valid(part: Part, scale: Scale, arm: Arm) -> None:
+    study = part.study(None, scale, arm)
+    assert study.data.dataset == part.dataset
+    assert len(study.strategies) == len({row.strategy for row in part.rows_of(arm)})
+    if scale == "full":
+        assert study.train.model == part.full["train"]["model"]
+
+
+@come_alive
+def test_small_studies_have_seeds_to_compare_by() -> None:
+    for paper in PAPERS.values():
+        for part in paper.parts:
+            if not part.unavailable:
+                assert len(part.study(None, "small").seeds) >= 2, part.name
+
+
+def test_stand_ins_stand_for_a_part_with_the_same_tables() -> None:
+    for paper in PAPERS.values():
+        for part in paper.parts:
+            if part.stand_in:
+                real = paper.part(part.stands_for)
+                assert not real.stand_in
+                assert part.tables == real.tables
+                assert [row.name for row in part.rows] == [row.name for row in real.rows]
+
+
+def test_each_paper_can_be_run_on_something_everybody_has() -> None:
+    at_hand = {"phantom", "msd", "medmnist"}
+    for paper in PAPERS.values():
+        assert any(part.dataset in at_hand for part in paper.parts), paper.name
+        assert paper.choices
+
+
+def test_the_region_level_is_said_to_be_a_later_step() -> None:
+    paper = find_paper("melanoma")
+    assert "later step" in paper.later[0]
+    with pytest.raises(SettingError, match="later step"):
+        plan(paper.part("regions"), "full")
+
+
+def test_unknown_papers_parts_and_rows_are_named() -> None:
+    with pytest.raises(SettingError, match=r"Unknown paper 'pcdla'. Did you mean 'pcdal'"):
+        find_paper("pcdla")
+    paper = find_paper("paal")
+    with pytest.raises(SettingError, match="Did you mean 'segthor'"):
+        paper.part("segtor")
+    with pytest.raises(SettingError, match="Did you mean 'LeastConf'"):
+        paper.part().row("LeastCnf")
+
+
+def test_settings_are_laid_over_each_other() -> None:
+    below = {"train": {"model": "a", "options": {"w": 1}, "steps": 3}, "query": {"total": "10%"}}
+    above = {"train": {"model": "b", "steps": 1}, "query": {"total": None}, "seeds": [0]}
+    assert merged(below, above) == {"train": {"model": "b", "steps": 1}, "query": {}, "seeds": [0]}
+    assert merged(below, {"train": {"options": {"v": 2}}})["train"]["options"] == {"w": 1, "v": 2}
