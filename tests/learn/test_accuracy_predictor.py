@@ -14,7 +14,7 @@ from curette.errors import SettingError
 from curette.learn.companions.accuracy_predictor import AccuracyPredictor, Options, hard_dice
 from curette.learn.companions.contract import Accompanied
 from curette.learn.progress import Clock
-from curette.learn.train import rate
+from curette.learn.schedules import cosine
 from curette.recipe import Train
 from curette.task import Task
 
@@ -161,13 +161,13 @@ def test_its_rate_lags_by_the_silent_epochs(moved: int) -> None:
 
 def test_its_rate_lags_by_the_silent_steps() -> None:
     clocks = [Clock(step, 800) for step in range(100)]
-    rates = [rate(step, 800, 0.05) for step in range(100)]
+    rates = [cosine(Clock(step, 800), 0.05) for step in range(100)]
     assert _rates(clocks, rates) == [rates[max(0, step - 10)] for step in range(100)]
 
 
 def test_a_new_training_starts_with_new_rates() -> None:
     clocks = [Clock(step % 50, 800) for step in range(100)]
-    rates = [rate(step % 50, 800, 0.05) for step in range(100)]
+    rates = [cosine(Clock(step % 50, 800), 0.05) for step in range(100)]
     found = _rates(clocks, rates)
     assert found[50:] == found[:50]
 

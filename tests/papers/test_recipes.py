@@ -9,7 +9,6 @@ from curette.papers import PAPERS, find_paper
 from curette.papers.paper import SCALES, Arm, Part, Scale, merged
 from curette.papers.reproduce import plan
 from curette.query.strategy import parse_strategy
-from waiting import WAITING, come_alive
 
 PARTS = [
     pytest.param(part, id=f"{paper.name}-{part.name}") for paper in PAPERS.values() for part in paper.parts
@@ -37,21 +36,12 @@ def test_every_printed_row_has_a_strategy_or_a_reason(part: Part) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_strategy_can_be_read(part: Part) -> None:
-    for row in part.rows:
-        if row.strategy and not any(word in row.strategy for word in WAITING):
-            parse_strategy(row.strategy)
-
-
-@come_alive
-@pytest.mark.parametrize("part", PARTS)
 def test_every_strategy_of_the_papers_can_be_read(part: Part) -> None:
     for row in part.rows:
         if row.strategy:
             parse_strategy(row.strategy)
 
 
-@come_alive
 @pytest.mark.parametrize(("part", "scale", "arm"), STUDIES)
 def test_every_study_is_valid(part: Part, scale: Scale, arm: Arm) -> None:
     study = part.study(None, scale, arm)
@@ -61,7 +51,6 @@ def test_every_study_is_valid(part: Part, scale: Scale, arm: Arm) -> None:
         assert study.train.model == part.full["train"]["model"]
 
 
-@come_alive
 def test_small_studies_have_seeds_to_compare_by() -> None:
     for paper in PAPERS.values():
         for part in paper.parts:

@@ -16,7 +16,6 @@ from curette.papers import PAPERS
 from curette.papers.reproduce import plan, run
 from fakes import FakeLearner
 from tiny_paper import fake_learner, tiny_paper
-from waiting import come_alive
 
 PAPER = tiny_paper()
 
@@ -148,7 +147,6 @@ def test_a_damaged_paper_json_is_named(tmp_path: Path) -> None:
         load_beside(tmp_path)
 
 
-@come_alive
 @pytest.mark.parametrize(
     ("name", "part"),
     [("pcdal", "phantom"), ("sbc-al", "phantom"), ("paal", "phantom"), ("melanoma", "phantom")],

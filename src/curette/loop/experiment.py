@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from curette.errors import ContractError, CuretteWarning, SettingError
+from curette.errors import ContractError, CuretteWarning
 from curette.learn.encoders import encodes
 from curette.learn.learner import Assignment, Labels, Model
 from curette.learn.progress import Progress
@@ -29,12 +29,13 @@ from curette.loop.first import first_units, recorded_first
 from curette.loop.ledger import Event
 from curette.loop.merge import whole_units
 from curette.loop.models import model_id
-from curette.loop.shared import Picked, Setup, Step, check_budget, check_data, digest, of_whole_units
+from curette.loop.resumed import check_resumed
+from curette.loop.shared import Picked, Setup, Step, check_budget, digest, of_whole_units
 from curette.loop.state import State
 from curette.query.candidates import Candidates, Labelled
 from curette.query.scoring import rescored
 from curette.query.select import select
-from curette.query.strategy import Strategy, parse_strategy
+from curette.query.strategy import Strategy
 from curette.query.sweep import recall, sweep
 from curette.query.teachers import taught
 from curette.query.truth import revealed
@@ -57,7 +58,7 @@ class Experiment:
             )
         self.setup, self.strategy, self.seed = setup, strategy, seed
         self.run = setup.ledger.open_run(str(strategy), strategy.name, seed, setup.recipe)
-        self._check_record()
+        check_resumed(setup, self.run, strategy)
 
     def state(self) -> State:
         """Where the run stands, read from the ledger."""
@@ -296,38 +297,6 @@ class Experiment:
     def _features(self, strategy: Strategy) -> str:
         """Id of the features a strategy looks at whose passes are an encoder."""
         return self.setup.features.name(strategy.passes, self.seed)
-
-    def _check_record(self) -> None:
-        if self.run.recipe != self.setup.recipe:
-            raise SettingError(
-                f"Strategy '{self.run.name}' with seed {self.seed} was recorded with other settings "
-                f"({self.run.recipe}, now {self.setup.recipe}). Use a new folder."
-            )
-        opened = self.setup.ledger.events(self.run.id, "opened")
-        check_data(opened, self.setup.pool, self.setup.test)
-        for event in opened:
-            self._check_meaning(event.data.get("strategy", str(self.strategy)))
-        for event in self.setup.ledger.events(self.run.id, "queried"):
-            asked, known = self._asked(event.cycle), event.data.get("features")
-            if asked and known and known != self._features(asked):
-                raise SettingError(
-                    f"The features of '{asked.passes}' are not those that the picks of '{self.run.name}' in cycle "
-                    f"{event.cycle} were chosen by. Bring the file back as it was, or use a new folder."
-                )
-
-    def _check_meaning(self, begun: str) -> None:
-        """The strategy's text means what it meant when the run began; `begun` is that text with all options."""
-        now = str(self.strategy)
-        try:
-            same = str(parse_strategy(begun)) == now
-        except SettingError:  # an option or a component is gone
-            same = False
-        if not same:
-            raise SettingError(
-                f"'{self.run.name}' means something else in this version of curette: it was begun as '{begun}' and is now "
-                f"'{self.strategy.spelt_out}'. Write the old options out in a new study, or go on with version "
-                f"{self.run.code}."
-            )
 
 
 def advance_together(group: Sequence[Experiment]) -> list[Step]:

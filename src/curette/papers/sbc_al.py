@@ -38,8 +38,8 @@ _FULL: dict[str, Any] = {
         "schedule": "decay(factor=0.9, every=500)",
         "warmup": 0,
         "clip": 0,
-        "loss": "cross_entropy",
-        "companions": ["structure_boundary"],
+        "loss": "cross_entropy + soft_dice",
+        "companions": ["structure_boundary(sfp_rate=0.01)"],
         "augment": {
             "rotate": 0, "scale": 0, "shift": 0, "brightness": 0, "contrast": 0, "gamma": 0, "noise": 0,
         },
@@ -59,7 +59,7 @@ _NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "unet_plus_plus": ("U-Net++", {"features": [8, 16, 32, 64, 64, 8]}),
     "attention_unet": ("Attention U-Net", {"widths": [8, 16, 32, 64]}),
 }
-_SMALL_NET = {"options": {"features": [16, 16, 32, 64, 64, 16]}}
+_SMALL_NET = {"model": "unet", "options": {}}
 _SMALL: dict[str, Any] = {
     "seeds": [0, 1, 2],
     "train": {
@@ -67,6 +67,7 @@ _SMALL: dict[str, Any] = {
         "steps": 150,
         "batch": 8,
         "schedule": "decay(factor=0.9, every=15)",
+        "lr": 0.03,
         **_SMALL_NET,
     },
     "query": {"cycles": 5},
@@ -87,7 +88,8 @@ def _backbone(model: str) -> Part:
             "train": _KITS["train"] | {"model": model},
             "query": {"initial": "6.67%", "budget": "3.33%", "cycles": 2},
         },
-        small=_KITS_SMALL | {"train": _SMALL["train"] | {"options": small}, "query": {"cycles": 2}},
+        small=_KITS_SMALL
+        | {"train": _SMALL["train"] | {"model": model, "options": small}, "query": {"cycles": 2}},
         claims=_claims(_KITS_ROWS),
     )
 

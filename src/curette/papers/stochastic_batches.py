@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from curette.papers.paper import Arm, Claim, Paper, Part, Row
 
-_LOSS = "learning_loss(margin=0)"
+_LOSS = "learning_loss(margin=0, absent=true)"
 _SCORES = {
     "Entropy": "entropy",
     "Dropout": "dropout(8) > mutual_information",
@@ -48,7 +48,7 @@ _FULL = {
         "clip": 0,
         "loss": "cross_entropy(weight=0.5) + soft_dice(weight=0.5)",
         "augment": {
-            "rotate": 10, "scale": 0, "shift": 0, "brightness": 0, "contrast": 0, "gamma": 0, "noise": 0.01,
+            "rotate": 10, "scale": 0, "shift": 0, "brightness": 0, "contrast": 0, "gamma": 0, "noise": 0.01, "noisy": 0.5,
         },
     },
     "query": {"initial": 10, "budget": 10, "cycles": 7},
@@ -56,7 +56,7 @@ _FULL = {
 }  # fmt: skip
 _SMALL = {
     "seeds": [0, 1, 2],
-    "train": {"options": {"widths": [8, 16, 32, 64]}, "steps": 300, "batch": 4, "lr": 2e-3},
+    "train": {"options": {"widths": [8, 16, 32, 64]}, "steps": 300, "lr": 2e-3},
 }
 
 _PROSTATE = _FULL | {
@@ -126,7 +126,7 @@ PAPER = Paper(
         "Rotated copies: the release draws one angle a batch and counts pixels outside a copy as certain. Taken: an angle an "
         "image, such pixels left out.",
         "Learning loss: the release updates the loss module with two optimisers. Taken: one of its own. Margin 0, as released.",
-        "Noise is added to half the images in the release, to every image here, with the same deviation.",
+        "Small scale: the paper's network with an eighth of its widths, 300 batches in place of 18,750 and ten times the rate.",
         "Hippocampus at 50 × 50: by centre crop and padding, since resizing would change the spacing. No empty slice is left "
         "out. The initial sets are drawn anew: the release numbers slices, but not which volumes they are of.",
         "HD95 is in mm here, in voxels in the paper (the same for the hippocampus in its plane); where one side is empty it is "
