@@ -1,3 +1,5 @@
+import gzip
+import struct
 from itertools import permutations, product
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from curette.data.case import Geometry
 from curette.data.io import FileSource, canonical_shape, to_native, write_nifti
+from curette.data.nifti import header
 from curette.errors import DataError
 
 SHAPE = (5, 4, 3)
@@ -125,3 +128,26 @@ def test_writing_refuses_what_would_be_lost(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be written"):
         write_nifti(tmp_path / "file" / "a.nii.gz", np.ones(SHAPE), geometry)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def _without_affine(path: Path, spacing: tuple[float, float, float]) -> None:
+    """A file of which only pixdim says how far apart voxels are."""
+    nib.save(nib.Nifti1Image(np.zeros((6, 5, 4), np.uint8), np.eye(4)), path)
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    struct.pack_into("<3f", content, 80, *spacing)
+    struct.pack_into("<2h", content, 252, 0, 0)
+    path.write_bytes(gzip.compress(bytes(content)))
+
+
+@pytest.mark.parametrize("spacing", [(1, 1, 0), (0, 0, 0), (1, -2, 1), (1, 1, float("nan"))])
+def test_a_file_without_spacing_is_named(spacing: tuple[float, float, float], tmp_path: Path) -> None:
+    path = tmp_path / "scan.nii.gz"
+    _without_affine(path, spacing)
+    with pytest.raises(DataError, match=r"scan\.nii\.gz: its header has the voxel spacing"):
+        header(path, None)
+
+
+def test_spacing_without_an_affine_is_enough(tmp_path: Path) -> None:
+    path = tmp_path / "scan.nii.gz"
+    _without_affine(path, (1, 2, 3))
+    assert np.linalg.norm(header(path, None)[0].affine[:3, :3], axis=0).tolist() == [1, 2, 3]

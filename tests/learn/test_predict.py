@@ -245,3 +245,14 @@ def test_only_units_of_one_shape_share_a_pass() -> None:
 
     found = list(groups(Units(), regions, 2))
     assert [[regions.index(r) for r in group] for group in found] == [[0, 1], [2], [3], [4]]
+
+
+def test_reading_two_predictions_in_turn_leaves_the_grad_mode_alone() -> None:
+    pictures = Pictures(DISCS, 6)
+    learned = learner(pictures, batch=2, steps=1)
+    model = learned.fit(pictures.labels, seed=0)
+    passes, needs = bind("passes", "single"), frozenset({"mean"})
+    one, other = (learned.predict(model, pictures.regions, passes, needs, seed=0) for _ in range(2))
+    for _ in zip(one, other, strict=True):
+        assert not torch.is_inference_mode_enabled()
+    assert not torch.is_inference_mode_enabled()

@@ -8,6 +8,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from nibabel import orientations
+from nibabel.openers import Opener
 from numpy.typing import DTypeLike, NDArray
 
 from curette.data.case import Geometry, Volume
@@ -19,6 +20,7 @@ from curette.registry import register
 def header(path: Path, dims: int | None) -> tuple[Geometry, int]:
     """Geometry and number of channels, without loading voxels. `dims` None: 2 for flat images, else 3."""
     image: Any = nib.load(path)
+    _check_spacing(path)
     shape, native = tuple(int(n) for n in image.shape), np.asarray(image.affine, np.float64)
     if len(shape) == 5 and shape[3] == 1:  # the standard puts vector components on the fifth axis
         shape = (*shape[:3], shape[4])
@@ -34,6 +36,26 @@ def header(path: Path, dims: int | None) -> tuple[Geometry, int]:
         raise DataError(f"{path} is a flat image of shape {shape} where a volume is expected.")
     shape = shape[:3]
     return oriented(path, native, shape), channels
+
+
+def _check_spacing(path: Path) -> None:
+    """Raise `DataError` for a file that says nowhere how far apart its voxels are: it would be read as 1 mm."""
+    opened: Any = Opener(str(path))  # type: ignore[no-untyped-call, unused-ignore]
+    with opened as file:
+        start = file.read(540)  # the longer of the two headers
+    kind: Any = (
+        nib.Nifti2Header if start[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c") else nib.Nifti1Header
+    )
+    raw = kind(start[: kind.sizeof_hdr], check=False)
+    if int(raw["sform_code"]) > 0 or int(raw["qform_code"]) > 0:
+        return  # an affine says it
+    axes = min(3, max(0, int(raw["dim"][0])))
+    spacing = [float(mm) for mm in raw["pixdim"][1 : 1 + axes]]
+    if not all(np.isfinite(mm) and mm > 0 for mm in spacing):
+        raise DataError(
+            f"{path}: its header has the voxel spacing {spacing} mm and no affine, so how far apart voxels are is unknown. "
+            "Write the spacing into the header."
+        )
 
 
 def oriented(path: Path, native: NDArray[np.float64], shape: tuple[int, ...]) -> Geometry:

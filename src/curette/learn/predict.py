@@ -82,7 +82,9 @@ def predict(
                     for slab in pieces(asked(networks, x, generator)):
                         sums.again(slab)
                         del slab
-            yield sums.prediction(chosen, passes)
+            found = sums.prediction(chosen, passes)
+        # Not inside: whoever reads two predictions in turn would leave inference mode on for good.
+        yield found
 
 
 def groups(images: Images, regions: Sequence[Region], batch: int) -> Iterator[Sequence[Region]]:

@@ -63,7 +63,7 @@ _FULL: dict[str, Any] = {
 PAPER = Paper(
     name="melanoma",
     title="Active learning for melanoma segmentation at image and region level",
-    citation="MICCAI workshops, 2024",
+    citation="year and venue unconfirmed",
     parts=(
         Part(
             name="isic2018",
