@@ -91,12 +91,15 @@ def sections(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, type
 
 def components_page() -> str:
     """Data sets, networks and metrics with their options."""
-    import curette.learn.metrics  # noqa: F401  (registers the metrics)
+    import curette.learn.metrics  # (these register what is listed)
+    import curette.learn.objective
+    import curette.learn.optimisers
+    import curette.learn.schedules  # noqa: F401
 
     metrics = [catalogue.describe(c) for c in components("metric").values()]
     return page(
         [
-            "# Data sets, networks, metrics",
+            "# Data sets, networks, training, metrics",
             "## Data sets",
             "For `data.dataset`, with `data.options`. Formats are described under [Data](data.md).",
             _cards(catalogue.datasets()),
@@ -104,6 +107,15 @@ def components_page() -> str:
             "For `train.model`, with `train.options`. Weights are counted in 2D and 3D, for one channel and two classes.",
             _networks(),
             PRETRAINED,
+            "## Losses",
+            "For `train.loss`, added up: `cross_entropy(smoothing=0.1) + soft_dice`. Each is multiplied by its `weight`.",
+            _cards([catalogue.describe(c) for c in components("loss").values()]),
+            "## Optimisers",
+            "For `train.optimiser`; rate and weight decay are settings of their own.",
+            _cards([catalogue.describe(c) for c in components("optimiser").values()]),
+            "## Schedules",
+            "For `train.schedule`, the learning rate over a training as a share of `train.lr`.",
+            _cards([catalogue.describe(c) for c in components("schedule").values()]),
             "## Metrics",
             "For `metrics`; without it, all usual ones that fit the task. Rules are under [Metrics](metrics.md).",
             _cards(metrics),

@@ -49,6 +49,19 @@ KINDS = {
         "itself; options are set behind a `+`: `learning_loss + learning_loss(margin=0)`. `train.companions` adds them to all "
         "strategies of a study, so that their models are the same.",
     ),
+    "trigger": (
+        "Triggers",
+        "triggers",
+        "When the next query is due, behind a `+` for one strategy or as `query.trigger` for all. A trigger that counts epochs "
+        'ends the training as soon as it is due, and goes well with `train.start = "continue"`: one training to which labels '
+        "are added.",
+    ),
+    "teacher": (
+        "Teachers",
+        "teachers",
+        "What the model of one cycle teaches that of the next, behind a `+`. Such pseudo-labels are made anew in every cycle, "
+        "are counted in the record, and are no labels of the ledger.",
+    ),
 }
 """Kind of part → title and file name of its page, and what it answers."""
 

@@ -21,7 +21,7 @@ from curette import registry
 from curette.cli.app import app
 from curette.data.datasets import open_dataset
 from curette.query.facts import Facts, named
-from curette.query.strategy import PARTS, check, parse_strategy
+from curette.query.strategy import ADDED, PARTS, check, parse_strategy
 from curette.recipe import Study, load_study, parse_study
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,7 +89,7 @@ def test_every_strategy_is_listed_and_has_a_page() -> None:
         assert page.count("\n- ") >= len(facts.preset.notes)
 
 
-@pytest.mark.parametrize("kind", PARTS)
+@pytest.mark.parametrize("kind", [*PARTS, *ADDED])
 def test_every_part_and_option_is_described(kind: str, generate: ModuleType, pages: dict[str, str]) -> None:
     page = pages[f"parts/{strategypages(generate).KINDS[kind][1]}.md"]
     index = (DOCS / "strategies.md").read_text(encoding="utf-8")
@@ -107,7 +107,9 @@ def told(component: registry.Component) -> str:
     """A component's docstring and those of the parts that it names."""
     doc = inspect.getdoc(component.function) or ""
     words = set(re.findall(r"`(\w+)`", doc))
-    others = [c for kind in PARTS for name, c in registry.components(kind).items() if name in words]
+    others = [
+        c for kind in (*PARTS, *ADDED) for name, c in registry.components(kind).items() if name in words
+    ]
     return "\n".join([doc, *(inspect.getdoc(other.function) or "" for other in others)])
 
 
@@ -139,7 +141,7 @@ def test_every_strategy_has_its_picture_and_says_why_where_it_shows_no_map(facts
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "choosing.md"], ids=_name)
 def test_strategies_that_are_advised_exist(page: Path) -> None:
-    known = {name for kind in PARTS for name in registry.components(kind)} | REDUCTIONS
+    known = {name for kind in (*PARTS, *ADDED) for name in registry.components(kind)} | REDUCTIONS
     text = page.read_text(encoding="utf-8")
     lines = (
         [line for line in text.splitlines() if line.startswith("| ")] if page.name == "README.md" else [text]
