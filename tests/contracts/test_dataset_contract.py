@@ -13,7 +13,8 @@ from curette.recipe import Data
 from curette.registry import Component, components
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-FILES = [c for c in components("dataset").values() if c.name != "phantom"]
+MADE_UP = [c for c in components("dataset").values() if c.info["layout"] == "no files"]
+FILES = [c for c in components("dataset").values() if c not in MADE_UP]
 
 
 @pytest.mark.parametrize("card", datasets(), ids=lambda card: card["name"])
@@ -31,6 +32,21 @@ def test_without_files_it_says_what_is_missing(component: Component, tmp_path: P
     with pytest.raises(DataError, match="nowhere"):
         open_dataset(Data(dataset=component.name, root=tmp_path / "nowhere"))
     with pytest.raises((DataError, SettingError), match=tmp_path.name):
+        open_dataset(Data(dataset=component.name, root=tmp_path))
+
+
+@pytest.mark.parametrize("component", MADE_UP, ids=lambda c: c.name)
+def test_what_is_generated_needs_no_folder_and_is_always_the_same(
+    component: Component, tmp_path: Path
+) -> None:
+    def read() -> list[bytes]:
+        cases = open_dataset(Data(dataset=component.name)).cases[:2]
+        return [source.read().array.tobytes() for case in cases for source in (*case.images, case.label)]
+
+    first = read()
+    assert len(set(first)) == len(first), "two parts of two patients are equal"
+    assert read() == first
+    with pytest.raises(SettingError, match="remove root"):
         open_dataset(Data(dataset=component.name, root=tmp_path))
 
 

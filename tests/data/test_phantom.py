@@ -146,3 +146,43 @@ def test_impossible_settings_are_named(settings: dict[str, object], named: str) 
 def test_a_folder_is_refused(tmp_path: object) -> None:
     with pytest.raises(SettingError, match="remove root"):
         phantom(tmp_path)  # type: ignore[arg-type]
+
+
+def test_what_older_settings_generate_stays() -> None:
+    """Caches and records of earlier studies refer to these voxels."""
+    case = phantom(patients=2, size=(16, 16, 8)).cases[1]
+    assert case.images[0].stamp == (
+        "generation 1: PhantomSource(patient=1, part='image', size=(16, 16, 8), spacing=(1.5, 1.5, 3.0), seed=0)"
+    )
+    assert phantom(patients=2).task.channels == ("image",)
+
+
+def test_a_second_weighting_shows_the_same_patient_with_other_contrast() -> None:
+    one, two = phantom(patients=12), phantom(patients=12, channels=2)
+    assert len(two.task.channels) == 2
+    for a, b in zip(one.cases, two.cases, strict=True):
+        first, second = (source.read().array[0] for source in b.images)
+        label = b.label.read().array
+        assert np.array_equal(first, a.images[0].read().array[0])
+        assert np.median(first[label == 1]) > np.median(first[label == 2])
+        assert np.median(second[label == 1]) < np.median(second[label == 2])
+        assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.97
+
+
+def test_volumes_have_classes_that_show() -> None:
+    segmented, classified = phantom(patients=60), phantom(patients=60, task="classification")
+    targets = np.array([case.target for case in classified.cases])
+    counts = np.bincount(targets, minlength=3)
+    assert counts[0] > counts[1] > counts[2] == 6
+    assert [n for n in range(60) if targets[n] == 2] == [n for n in range(60) if is_rare(n)]
+    for number in range(20):
+        a, b = segmented.cases[number], classified.cases[number]
+        assert b.label is None
+        same = np.array_equal(a.images[0].read().array, b.images[0].read().array)
+        assert same == (targets[number] == 1), "what is left out is the nodule, and nothing else"
+
+
+@pytest.mark.parametrize("settings", [{"task": "detection"}, {"channels": 3}])
+def test_tasks_and_channels_that_do_not_exist_are_named(settings: dict[str, object]) -> None:
+    with pytest.raises(SettingError, match=next(iter(settings))):
+        bind("dataset", "phantom", **settings)(None, False)

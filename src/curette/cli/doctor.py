@@ -166,7 +166,7 @@ def _data() -> list[Finding]:
     place = os.environ.get("CURETTE_DATA")
     if not place:
         advice = "Set CURETTE_DATA to the folder of your data sets to see them listed here; studies give their own path."
-        return [Finding("data", "ok", "phantom (built in)", advice)]
+        return [Finding("data", "ok", "phantom and lesions (built in)", advice)]
     folder = Path(place).expanduser()
     if not folder.is_dir():
         return [
@@ -176,7 +176,7 @@ def _data() -> list[Finding]:
         ]
     tasks = sorted(p.parent.name for p in folder.glob("*/dataset.json"))
     archives = sorted(str(p.relative_to(folder)) for p in [*folder.glob("*.npz"), *folder.glob("*/*.npz")])
-    return [Finding("data", "ok", ", ".join(["phantom (built in)", *tasks, *archives]))]
+    return [Finding("data", "ok", ", ".join(["phantom and lesions (built in)", *tasks, *archives]))]
 
 
 def _version(name: str) -> str:

@@ -49,12 +49,14 @@ class Barrel:
         return Barrel(self.point(place), self.radii * np.asarray(shares), self.angle)
 
 
-def tissues(rng: np.random.Generator, size: tuple[int, int, int], *, rare: bool) -> NDArray[np.uint8]:
+def tissues(
+    rng: np.random.Generator, size: tuple[int, int, int], *, rare: bool, nodule: bool = True
+) -> NDArray[np.uint8]:
     """Draw one patient: a map [X, Y, Z] of the tissue codes of this module.
 
     The organ has a cortex around a medulla and a small nodule on the cortex's rim. Unlabelled look-alikes are a
     neighbouring organ (like the cortex) and vessels (like the nodule). The `rare` anatomy lies on the other side, has
-    two medullas, and its nodule sits between them.
+    two medullas, and its nodule sits between them. Without `nodule` there is none, and all else stays as it is.
     """
     grid = _bend(rng, _axes(size))
     out = np.full(size, AIR, np.uint8)
@@ -74,8 +76,9 @@ def tissues(rng: np.random.Generator, size: tuple[int, int, int], *, rare: bool)
     ripple = _ripple(rng, grid, centre)
     for medulla in _medullas(organ, rare=rare):
         out[inside & (medulla.distance(grid) + ripple < 1)] = MEDULLA
-    nodule = Barrel(_seat(rng, organ, rare=rare), np.array([0.19, 0.19, 0.44]) * rng.uniform(0.85, 1.2))
-    out[nodule.distance(grid) < 1] = NODULE
+    if nodule:
+        spot = Barrel(_seat(rng, organ, rare=rare), np.array([0.19, 0.19, 0.44]) * rng.uniform(0.85, 1.2))
+        out[spot.distance(grid) < 1] = NODULE
     return out
 
 

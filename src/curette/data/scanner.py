@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -18,16 +20,30 @@ BRIGHTNESS = {
     anatomy.VESSEL: 0.76,
 }
 
+SECOND = {
+    anatomy.AIR: 0.05,
+    anatomy.BODY: 0.62,
+    anatomy.CORTEX: 0.42,
+    anatomy.MEDULLA: 0.70,
+    anatomy.NODULE: 0.48,
+    anatomy.NEIGHBOUR: 0.55,
+    anatomy.VESSEL: 0.20,
+}  # another weighting of the same tissues: it tells cortex from medulla, and hides the nodule in the cortex
+
 Image = NDArray[np.float32]
 
 
-def scan(rng: np.random.Generator, tissues: NDArray[np.uint8]) -> Image:
+def scan(
+    rng: np.random.Generator, tissues: NDArray[np.uint8], brightness: Mapping[int, float] = BRIGHTNESS
+) -> Image:
     """Return an image [X, Y, Z] of the tissues, in arbitrary units with a gain of its own for each scan.
+
+    `brightness` is the weighting, one level a tissue.
 
     Every scan has texture, partial volumes and Rician noise; about a third each are noisier, have a strong bias field,
     or motion ghosts.
     """
-    levels = np.array([BRIGHTNESS[code] for code in range(len(BRIGHTNESS))], np.float32)
+    levels = np.array([brightness[code] for code in range(len(brightness))], np.float32)
     levels += rng.normal(0, 0.03, levels.shape).astype(np.float32) * (levels > 0.1)
     noisy, biased, moved = rng.random(3) < 1 / 3
 
