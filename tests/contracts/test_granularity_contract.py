@@ -228,7 +228,8 @@ class TestWhateverScores:
         names = ("mean", "valid", "embedding", "image")
         arrays = {n: getattr(prediction, n) for n in names if getattr(prediction, n) is not None}
         cut = {n: convert(np.ascontiguousarray(a[rows])) for n, a in arrays.items()}
-        return replace(prediction, regions=prediction.regions[rows], **cut)
+        columns = {n: convert(np.ascontiguousarray(a[rows])) for n, a in prediction.columns.items()}
+        return replace(prediction, regions=prediction.regions[rows], columns=columns, **cut)
 
     @pytest.mark.parametrize("masked", [False, True])
     def test_tensors_give_the_same(self, text: str, classes: int, masked: bool) -> None:

@@ -6,9 +6,10 @@ import pytest
 
 from curette.errors import SettingError
 from curette.papers import PAPERS, find_paper
-from curette.papers.paper import SCALES, Arm, Part, Scale, merged
+from curette.papers.paper import GENERATED, SCALES, Arm, Part, Scale, merged
 from curette.papers.reproduce import plan
 from curette.query.strategy import parse_strategy
+from curette.registry import components
 
 PARTS = [
     pytest.param(part, id=f"{paper.name}-{part.name}") for paper in PAPERS.values() for part in paper.parts
@@ -69,10 +70,14 @@ def test_stand_ins_stand_for_a_part_with_the_same_tables() -> None:
 
 
 def test_each_paper_can_be_run_on_something_everybody_has() -> None:
-    at_hand = {"phantom", "msd", "medmnist"}
+    at_hand = {*GENERATED, "msd", "medmnist"}
     for paper in PAPERS.values():
         assert any(part.dataset in at_hand for part in paper.parts), paper.name
         assert paper.choices
+
+
+def test_parts_on_made_up_data_are_those_of_data_sets_without_files() -> None:
+    assert {n for n, c in components("dataset").items() if c.info["layout"] == "no files"} == GENERATED
 
 
 def test_the_region_level_is_said_to_be_a_later_step() -> None:

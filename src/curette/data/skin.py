@@ -55,9 +55,12 @@ def photograph(
     look like small lesions and are none.
     """
     x, y = _axes(size)
+    grain = rng.spawn(1)[
+        0
+    ]  # what has a value a pixel draws from here, so that all else is the same for any size
     skin = FAIR + (DARK - FAIR) * rng.beta(1.2, 2.0)
     image = np.broadcast_to(skin[:, None, None], (3, *size)).astype(np.float32)
-    image *= 1 + _texture(rng, size, 0.035)
+    image *= 1 + _texture(grain, size, 0.035)
     outline = _outline(rng, malignant=malignant)
     distance = outline.distance(x, y)
     softness = rng.uniform(0.02, 0.16)
@@ -65,14 +68,15 @@ def photograph(
     contrast = rng.uniform(0.20, 0.38) if rng.random() < 1 / 3 else rng.uniform(0.40, 0.90)
     for freckle in _freckles(rng, outline, x, y):
         image += 0.35 * freckle * (PIGMENTS[1][:, None, None] - image)
-    image += (contrast * cover) * (_pigment(rng, outline, x, y, malignant=malignant) - image)
+    pigment = _pigment(rng, outline, x, y, malignant=malignant) * (1 + _texture(grain, size, 0.08))
+    image += (contrast * cover) * (pigment - image)
     if rng.random() < 1 / 3:
         image = _hairs(rng, image, x, y)
     image *= 1 + rng.normal(0, 0.10) * x + rng.normal(0, 0.10) * y
     if rng.random() < 1 / 4:
         edge = rng.uniform(1.0, 1.25)
         image *= 1 / (1 + np.exp(np.clip((np.hypot(x, y) - edge) / 0.04, -30, 30)))
-    image += rng.normal(0, rng.uniform(0.008, 0.03), image.shape)
+    image += grain.normal(0, rng.uniform(0.008, 0.03), image.shape)
     return np.round(255 * np.clip(image, 0, 1)).astype(np.uint8), distance < 1
 
 
@@ -105,7 +109,7 @@ def _pigment(rng: np.random.Generator, outline: Outline, x: Image, y: Image, *, 
         width = rng.uniform(0.25, 0.5) * outline.radii.mean()
         patch = np.exp(-0.5 * ((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / width**2)
         out += (0.8 * patch) * (shade[:, None, None] - out)
-    return out * (1 + _texture(rng, x.shape, 0.08))
+    return out
 
 
 def _freckles(rng: np.random.Generator, outline: Outline, x: Image, y: Image) -> list[Image]:

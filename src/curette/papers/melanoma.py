@@ -82,21 +82,25 @@ PAPER = Paper(
         ),
         Part(
             name="phantom",
-            what="made-up images, no files needed",
+            what="made-up photographs of skin lesions, no files needed",
             rows=_ROWS,
             tables=("melanoma-images",),
             full=_FULL
             | {
-                "name": "Melanoma, phantom",
-                "data": {"dataset": "phantom", "unit": "slice", "options": {"patients": 200}},
-                "split": {"train": 100, "val": 0, "test": 100},
+                "name": "Melanoma, made-up lesions",
+                "data": {
+                    "dataset": "lesions",
+                    "unit": "image",
+                    "options": {"images": 1800, "size": [128, 128]},
+                },
+                "split": {"train": 1300, "val": 0, "test": 500},
                 "prepare": {"percentiles": [0, 100]},
                 "train": _FULL["train"] | {"options": {"dropout": 0.5}},
             },
             small={
                 "seeds": [0, 1, 2],
-                "data": {"options": {"patients": 30}},
-                "split": {"train": 20, "val": 0, "test": 10},
+                "data": {"options": {"images": 200, "size": [64, 64]}},
+                "split": {"train": 130, "val": 0, "test": 70},
                 "train": {"model": "unet", "epochs": None, "steps": 60, "batch": 8},
                 "query": {"initial": 24, "budget": 8, "cycles": 10},
             },

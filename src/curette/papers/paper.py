@@ -17,8 +17,8 @@ from curette.recipe import Study, parse_study
 
 Scale = Literal["small", "full"]
 SCALES: tuple[Scale, ...] = ("small", "full")
-GENERATED = "phantom"
-"""The data set that reads no files."""
+GENERATED = frozenset({"lesions", "phantom"})
+"""Data sets that read no files."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Part:
     @property
     def needs_data(self) -> bool:
         """Whether the data are files."""
-        return self.dataset != GENERATED
+        return self.dataset not in GENERATED
 
     def arms_of(self, scale: Scale) -> tuple[Arm, ...]:
         """The studies of a scale, the main one first."""

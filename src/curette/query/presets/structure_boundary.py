@@ -47,6 +47,7 @@ PRESETS: dict[str, Preset] = {
         "An ablation of SBC-AL: consistency of structure alone.",
         _PAPER,
         family=_FAMILY,
+        fails="Early, while the distance branch has learnt little; and where shapes are right but lie a little off.",
         cost=_COST,
     ),
     "sbc_al_boundary": Preset(
@@ -54,6 +55,7 @@ PRESETS: dict[str, Preset] = {
         "An ablation of SBC-AL: consistency of boundaries alone.",
         _PAPER,
         family=_FAMILY,
+        fails="Where refining hardly moves a boundary, whatever the shape: a missed part of the organ has no boundary to move.",
         cost=_COST,
     ),
     "sbc_al_cosine": Preset(
@@ -61,6 +63,7 @@ PRESETS: dict[str, Preset] = {
         "An ablation of SBC-AL: structure by the cosine of the distance maps alone.",
         _PAPER,
         family=_FAMILY,
+        fails="Where an organ is small: a few pixels decide on the angle between the maps.",
         cost=_COST,
     ),
     "sbc_al_dice": Preset(
@@ -68,6 +71,7 @@ PRESETS: dict[str, Preset] = {
         "An ablation of SBC-AL: structure by the Dice of the distance maps alone.",
         _PAPER,
         family=_FAMILY,
+        fails="Where maps differ in height only: their Dice counts it, though the shape may be right.",
         cost=_COST,
     ),
 }
