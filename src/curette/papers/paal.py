@@ -98,10 +98,10 @@ _FULL: dict[str, Any] = {
     "metrics": ["dice_pooled", "dice_2d"],
 }  # fmt: skip
 _SMALL: dict[str, Any] = {
-    "seeds": [0, 1],
+    "seeds": [0, 1, 2],
     "split": {"train": 0.7, "val": 0.1, "test": 0.2, "folds": None, "order": None},
     "train": {
-        "model": "unet", "epochs": 60, "batch": 16, "schedule": "constant", "patience": 0, "keep": "last",
+        "model": "unet", "epochs": 40, "batch": 16, "schedule": "constant", "patience": 0, "keep": "last",
     },
     "query": {"initial": "5%", "budget": "5%", "cycles": 4, "trigger": "every(5, first=10)"},
 }  # fmt: skip
@@ -174,7 +174,7 @@ PAPER = Paper(
                 "data": {"dataset": "msd", "unit": "slice"},
                 "prepare": {"size": [64, 64]},
             },
-            small=_SMALL | {"split": {"train": 16, "val": 4, "test": 10, "folds": None, "order": None}},
+            small=_SMALL | {"split": {"train": 12, "val": 3, "test": 10, "folds": None, "order": None}},
             arms=_arms(_HEART),
             claims=(*_claims(_ROWS), *_ABLATION_CLAIMS),
             stands_for="acdc",

@@ -140,7 +140,7 @@ PAPER = Paper(
                 "prepare": {"size": [64, 64]},
                 "train": _FULL["train"] | {"epochs": 60, "batch": 16},
             },
-            small=_SMALL | {"split": {"train": 20, "val": 0, "test": 12}},
+            small=_SMALL | {"split": {"train": 16, "val": 0, "test": 12}},
             arms=_MAIN,
             claims=_claims(_ACDC_ROWS),
             stands_for="acdc",
