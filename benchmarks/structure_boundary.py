@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import nn
 
-from curette.data.augment import augment
 from curette.data.datasets import open_dataset
 from curette.data.prepare import prepare
 from curette.data.prepared import Prepared
@@ -30,14 +30,13 @@ from curette.data.splits import split_patients
 from curette.learn.columns import Pass
 from curette.learn.companions.consistency import boundary_inconsistency, structure_inconsistency
 from curette.learn.companions.contract import Accompanied, accompany
+from curette.learn.crops import Whole
 from curette.learn.distance import inner_distances
 from curette.learn.layout import layout
-from curette.learn.losses import segmentation_loss
 from curette.learn.models import build
-from curette.learn.progress import Clock
-from curette.learn.train import expect, rate, shuffled_passes
+from curette.learn.train import expect, train
 from curette.query.scorers.consistency import combined, structure_score
-from curette.recipe import Augment, Data, Prepare, Split, Train
+from curette.recipe import Data, Prepare, Split, Train
 from curette.region import Region
 from curette.registry import bind
 from curette.seeds import spawn
@@ -107,46 +106,18 @@ def fit(
     answers = prepared.labels(regions)
     images = torch.from_numpy(prepared.batch(regions)[0])
     labels = torch.from_numpy(np.stack([answers[r] for r in regions]).astype(np.int64))
-    counts = torch.bincount(labels[labels != task.ignore], minlength=len(task.classes)).numpy()
-    for one in (network, getattr(network, "network", network)):
-        expect(one, counts)
-    optimisers = _optimisers(network, settings)
-    batches = shuffled_passes(len(regions), settings.batch, torch.Generator().manual_seed(seed))
-    changes = torch.Generator().manual_seed(seed)
-    network.to(memory_format=torch.channels_last).train()
-    if isinstance(network, Accompanied):
-        network.keep = True
+    samples = Whole(images, labels, task)
+    expect(network, samples.counts)
+    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     began = time.perf_counter()
-    for step in range(steps):
-        for optimiser, peak in optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = peak * rate(step, steps, settings.warmup)
-        chosen = next(batches)
-        x, y = augment(images[chosen], labels[chosen], Augment(), changes, ignore=task.ignore)
-        loss = segmentation_loss(network(layout(x)), y, ignore=task.ignore, dice=settings.dice)
-        if isinstance(network, Accompanied):
-            loss = loss + sum(network.losses(y, Clock(step, steps)))
-        network.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
-        for optimiser, _ in optimisers:
-            optimiser.step()
+    train(network, samples, task, settings, fabric, seed=seed)
     each = (time.perf_counter() - began) / steps
+    batch = labels[: settings.batch]
     began = time.perf_counter()
     for _ in range(20):
-        inner_distances(y, len(task.classes), ignore=task.ignore)
+        inner_distances(batch, len(task.classes), ignore=task.ignore)
     share = (time.perf_counter() - began) / 20 / each if options is not None else 0.0
-    return network.eval(), 1000 * each, share
-
-
-def _optimisers(network: nn.Module, settings: Train) -> list[tuple[torch.optim.Optimizer, float]]:
-    """That of the network, and those that companions bring, each with its peak learning rate."""
-    companions = network.companions.values() if isinstance(network, Accompanied) else ()
-    own = [o for c in companions if (o := c.optimiser(settings)) is not None]
-    taken = {id(p) for o in own for group in o.param_groups for p in group["params"]}
-    rest = [p for p in network.parameters() if id(p) not in taken]
-    first = torch.optim.AdamW(rest, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
-    return [(o, o.param_groups[0]["lr"]) for o in (first, *own)]
+    return network, 1000 * each, share
 
 
 def look(network: nn.Module, prepared: Prepared, regions: list[Region]) -> dict[str, float]:
