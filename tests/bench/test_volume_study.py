@@ -112,3 +112,32 @@ def test_planes_of_different_sizes_in_one_array() -> None:
     both = stacked([np.ones((1, 2, 5)), np.full((1, 4, 3), 2.0)])
     assert both.shape == (2, 1, 4, 5)
     assert both.sum() == 10 + 24
+
+
+@pytest.mark.filterwarnings("ignore:.* is undefined for")  # six test cases do not hold every class
+@pytest.mark.parametrize("channels", [1, 2])
+def test_classes_of_volumes_from_end_to_end(tmp_path: Path, channels: int) -> None:
+    """What is asked about is a class of a whole volume; the report shows its middle slice."""
+    options = {"task": "classification", "patients": 20, "size": [16, 14, 10], "channels": channels}
+    run_study(
+        study(
+            strategies=["random", "entropy", "pcdal", "core_set"],
+            data={"unit": "volume", "options": options},
+            split={"train": 14, "val": 0, "test": 6},
+            train={"model": "cnn", "steps": 3, "batch": 2, "precision": "32-true"},
+        ),
+        tmp_path,
+    )
+    record = read_record(tmp_path)
+    assert not record.unfinished
+    assert {"accuracy", "balanced_accuracy", "precision", "auroc"} <= {r.metric for r in record.results}
+    gallery = load_gallery(next((tmp_path / "gallery").glob("entropy-0-1.npz")))
+    assert gallery.image.shape == (1, channels, 16, 14)
+    assert gallery.truth.shape == gallery.prediction.shape == (1,)
+    assert gallery.slices == (5,)
+    assert gallery.classes == ("no finding", "nodule", "two medullas")
+    assert ", slice 5" in build_report(tmp_path).read_text(encoding="utf-8")
+
+
+def test_classes_side_by_side() -> None:
+    assert stacked([np.array(2), np.array(0)]).tolist() == [2, 0]

@@ -238,8 +238,14 @@ class Bench:
         seed = derive(picked.run.seed, picked.cycle, "sweep")
         labels = m.prepared.labels(units)
         slices: list[int] = []
-        if m.prepared.volumes and m.prepared.task.kind == "segmentation":
-            slices = [telling(r, labels[r.unit], m.prepared.task.ignore) for r in regions]
+        if m.prepared.volumes:
+            classes = m.prepared.task.kind == "classification"
+            slices = [
+                m.prepared.unit_shape(r.unit)[-1] // 2
+                if classes
+                else telling(r, labels[r.unit], m.prepared.task.ignore)
+                for r in regions
+            ]
             image, truth, prediction, score_map = self._planes(picked, units, slices, seed)
         else:
             prediction, score_map = maps(self.learner, picked.model, units, picked.strategy, seed=seed)
@@ -262,15 +268,17 @@ class Bench:
     def _planes(
         self, picked: Picked, units: Sequence[Region], slices: Sequence[int], seed: int
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any] | None]:
-        """Image, truth, prediction and score map of one slice of each volume; one volume is in memory at a time."""
+        """Image, truth, prediction and score map of one slice of each volume, or the classes of the volume.
+
+        One volume is in memory at a time.
+        """
         prepared, planes = self.materials.prepared, []
         labels = prepared.labels(units)
         for unit, z in zip(units, slices, strict=True):
             found, score = maps(self.learner, picked.model, [unit], picked.strategy, seed=seed)
             image = prepared.window(unit, (slice(None), slice(None), slice(z, z + 1)))[..., 0]
-            planes.append(
-                (image, labels[unit][..., z], found[0][..., z], None if score is None else score[0][..., z])
-            )
+            maps_of = (labels[unit], found[0], None if score is None else score[0])
+            planes.append((image, *(m[..., z] if m is not None and m.ndim else m for m in maps_of)))
         images, truths, predictions, scores = zip(*planes, strict=True)
         score_map = None if scores[0] is None else stacked(scores)
         return stacked(images), stacked(truths), stacked(predictions), score_map

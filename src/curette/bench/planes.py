@@ -26,7 +26,9 @@ def telling(region: Region, label: NDArray[Any], ignore: int) -> int:
 
 
 def stacked(planes: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Planes [..., X, Y] of different sizes in one array, each with zeros behind its last row and column."""
+    """Planes [..., X, Y] of different sizes in one array, each with zeros behind its last row and column; or classes."""
+    if not planes[0].ndim:
+        return np.stack(planes)
     size = np.array([plane.shape[-2:] for plane in planes]).max(axis=0)
     out = np.zeros((len(planes), *planes[0].shape[:-2], *size), planes[0].dtype)
     for place, plane in zip(out, planes, strict=True):

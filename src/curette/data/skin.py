@@ -146,4 +146,4 @@ def _axes(size: tuple[int, int]) -> tuple[Image, Image]:
     """Coordinates to the right and down [H, W]; the shorter side runs from -1 to 1."""
     down, right = (((np.arange(n, dtype=np.float32) + 0.5) * 2 - n) / min(size) for n in size)
     y, x = np.meshgrid(down, right, indexing="ij")
-    return x, y
+    return x.astype(np.float32), y.astype(np.float32)
