@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, precision_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from curette.errors import DataError, SettingError
 from curette.learn.metrics import (
@@ -14,6 +20,7 @@ from curette.learn.metrics import (
     accuracy,
     auroc,
     balanced_accuracy,
+    class_pixel_accuracy,
     confusion,
     confusions,
     dice,
@@ -111,6 +118,20 @@ def test_pixel_accuracy_agrees_with_scikit_learn(seed: int, classes: int, shape:
     found = pixel_accuracy(compared(prediction, truth, classes, axis=0 if len(shape) == 3 else None))
     assert found.shape == (1, 1)
     assert found[0, 0] == pytest.approx(accuracy_score(truth[seen], prediction[seen]))
+
+
+@given(st.integers(0, 2**32), st.integers(2, 4))
+def test_pixel_accuracy_of_classes_is_their_recall(seed: int, classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    prediction, truth = rng.integers(0, classes, (2, 40))
+    truth[:classes] = np.arange(classes)
+    expected = recall_score(truth, prediction, average=None, labels=range(1, classes), zero_division=0)
+    np.testing.assert_allclose(class_pixel_accuracy(confusion(prediction, truth, classes)), expected)
+
+
+def test_pixel_accuracy_of_a_class_the_truth_never_has() -> None:
+    truth = np.zeros(4, np.int16)
+    assert class_pixel_accuracy(confusion(np.array([0, 0, 0, 1]), truth, 3)).tolist() == [0, 1]
 
 
 def test_ignored_voxels_touch_no_distance_and_ignored_slices_do_not_count() -> None:

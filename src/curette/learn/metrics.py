@@ -199,6 +199,17 @@ def pixel_accuracy(case: Comparison) -> Array:
     return np.array([[np.trace(case.whole) / case.whole.sum()]])
 
 
+@_segmentation("class_pixel_accuracy", "confusion", usual=False)
+def class_pixel_accuracy(counts: Counts) -> Array:
+    """Share of a class's pixels (voxels) in the truth of all cases that are predicted as it: its recall.
+
+    For each foreground class; one that the truth never has is 1 if it is never predicted, else 0, as with Dice.
+    """
+    both = np.diagonal(counts, axis1=-2, axis2=-1)[..., 1:]
+    true, predicted = counts.sum(axis=-1)[..., 1:], counts.sum(axis=-2)[..., 1:]
+    return np.where(true == 0, predicted == 0, both / np.maximum(true, 1))
+
+
 @_segmentation("hd95_mm", "comparison", higher=False)
 def hd95_mm(case: Comparison) -> Array:
     """Hausdorff distance, the larger of the two directed 95th percentiles (MONAI's definition), in mm per case."""
