@@ -246,7 +246,9 @@ def test_lists() -> None:
     named = {s["name"]: s for s in found["strategies"]}
     assert named["random"]["strategy"] == "none > none > unit > random"
     assert {"strided_random", "bald", "pcdal", "pcdal_lpi", "core_set", "stochastic_batches"} <= set(named)
-    assert set(found["parts"]) == {"passes", "scorer", "granularity", "selector"}
+    added = {"companion", "trigger", "teacher"}
+    assert set(found["parts"]) == {"passes", "scorer", "granularity", "selector"} | added
+    assert {"learning_loss", "plateau", "ceal"} <= {p["name"] for k in added for p in found["parts"][k]}
     dropout = next(p for p in found["parts"]["passes"] if p["name"] == "dropout")
     assert dropout["options"] == {"n": 10}
     assert set(found["parts"]["scorer"][0]) == {"name", "summary", "paper", "options", "needs", "min_passes"}
@@ -317,7 +319,9 @@ def test_strategies_of_one_family(word: str) -> None:
     assert "PARTS" not in text
     found = json.loads(call("strategies", "-f", word, "--json").stdout)
     assert {s["family"] for s in found["strategies"]} == {"one pass"}
-    assert set(found["parts"]) == {"passes", "scorer", "granularity", "selector"}
+    added = {"companion", "trigger", "teacher"}
+    assert set(found["parts"]) == {"passes", "scorer", "granularity", "selector"} | added
+    assert {"learning_loss", "plateau", "ceal"} <= {p["name"] for k in added for p in found["parts"][k]}
 
 
 def test_a_family_that_does_not_exist_is_answered_with_those_that_do() -> None:

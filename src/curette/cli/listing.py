@@ -72,6 +72,7 @@ def print_parts(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         left = min(38, max(len(text) for text, _ in rows))
         print_wrapped(rows, [left, width - left - _GAP], emphasis=0)
     print("\nPut together:  passes > scorer > granularity > selector,  or  NAME > selector")
+    print("Behind it, each after a +:  companions, a trigger, a teacher")
     print("Ask about one: curette strategies NAME")
 
 
