@@ -104,8 +104,7 @@ def verdicts(found: dict[str, Any]) -> str:
     known = [o for o in found["orderings"] if o["appears"] is not None]
     there = [o for o in known if o["appears"]]
     sure, against = (
-        sum(bool(o["beyond_noise"]) for o in some)
-        for some in (there, [o for o in known if not o["appears"]])
+        sum(bool(o["beyond_noise"]) for o in some) for some in (there, [o for o in known if not o["appears"]])
     )
     return (
         f"Of {len(known)} orders that the paper prints and that were measured, {len(there)} appear, {sure} of them beyond the "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from curette.errors import SettingError
@@ -78,6 +80,13 @@ def test_each_paper_can_be_run_on_something_everybody_has() -> None:
 
 def test_parts_on_made_up_data_are_those_of_data_sets_without_files() -> None:
     assert {n for n, c in components("dataset").items() if c.info["layout"] == "no files"} == GENERATED
+
+
+@pytest.mark.parametrize(("part", "scale", "arm"), STUDIES)
+def test_training_on_all_labels_is_one_training_at_either_scale(part: Part, scale: Scale, arm: Arm) -> None:
+    if arm.name == "full-data":
+        study = part.study(Path("data") if part.needs_data else None, scale, arm)
+        assert (study.query.initial, study.query.budget, study.query.cycles) == ("100%", 0, 1)
 
 
 def test_the_region_level_is_said_to_be_a_later_step() -> None:

@@ -10,11 +10,14 @@ from typing import Any
 from curette.errors import SettingError, nearest
 from curette.registry import Bound, Component, components, get
 
+
 def strategies(family: str | None = None) -> dict[str, Any]:
     """Named strategies, of a family or all, and the parts that others can be put together from."""
     from curette.query.strategy import ADDED, PARTS, PRESETS
 
-    parts = {kind: [describe(c) | _demands(c) for c in components(kind).values()] for kind in (*PARTS, *ADDED)}
+    parts = {
+        kind: [describe(c) | _demands(c) for c in components(kind).values()] for kind in (*PARTS, *ADDED)
+    }
     wanted = [name for name, preset in PRESETS.items() if family in (None, preset.family)]
     return {"strategies": [strategy(name) for name in wanted], "parts": parts}
 

@@ -119,9 +119,9 @@ class Part:
         Raises `SettingError` for a setting that cannot be.
         """
         arm = arm or self.arms_of(scale)[0]
-        layers = [self.full, arm.changes]
-        if scale == "small":
-            layers += [self.small, arm.small]
+        layers = [self.full, self.small, arm.changes, arm.small]
+        if scale == "full":
+            layers = [self.full, arm.changes]
         settings: dict[str, Any] = {}
         for layer in layers:
             settings = merged(settings, layer)

@@ -56,7 +56,13 @@ _FULL = {
 }  # fmt: skip
 _SMALL = {
     "seeds": [0, 1, 2],
-    "train": {"options": {"widths": [8, 16, 32, 64]}, "steps": 300, "lr": 2e-3},
+    "train": {
+        "options": {"widths": [8, 16, 32, 64]},
+        "steps": 300,
+        "batch": 8,
+        "lr": 1e-2,
+        "schedule": "cosine",
+    },
 }
 
 _PROSTATE = _FULL | {
@@ -126,7 +132,9 @@ PAPER = Paper(
         "Rotated copies: the release draws one angle a batch and counts pixels outside a copy as certain. Taken: an angle an "
         "image, such pixels left out.",
         "Learning loss: the release updates the loss module with two optimisers. Taken: one of its own. Margin 0, as released.",
-        "Small scale: the paper's network with an eighth of its widths, 300 batches in place of 18,750 and ten times the rate.",
+        "Small scale: the paper's network with an eighth of its widths, 300 batches of 8 in place of 18,750 of 4, a rate of 0.01 and "
+        "a plain cosine. With the paper's batches, schedule and ten times its rate, 300 of them did not train: with 40 random slices Dice "
+        "was .43 on average, and .17 to .71 by seed; so it is .68 and .66 to .71.",
         "Hippocampus at 50 × 50: by centre crop and padding, since resizing would change the spacing. No empty slice is left "
         "out. The initial sets are drawn anew: the release numbers slices, but not which volumes they are of.",
         "HD95 is in mm here, in voxels in the paper (the same for the hippocampus in its plane); where one side is empty it is "
