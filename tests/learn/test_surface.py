@@ -112,6 +112,33 @@ def test_scales_with_the_spacing(case: tuple[Mask, Mask, tuple[float, ...]], fac
     assert hausdorff(a, b, scaled) == pytest.approx(factor * hausdorff(a, b, spacing))
 
 
+@pytest.mark.parametrize("shape", [(90,), (40, 31), (5, 60), (24, 20, 17), (1, 30, 2)])
+@pytest.mark.parametrize("edge", [1.0, 0.7])
+def test_a_map_of_distances_says_what_looking_up_says(
+    shape: tuple[int, ...], edge: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Masks that fill a part of the array up to its borders, some near each other, some far off."""
+    rng = np.random.default_rng(0)
+    spacing, mapped = (edge,) * len(shape), 0
+    for number in range(30):
+        masks = [np.zeros(shape, bool), np.zeros(shape, bool)]
+        for mask in masks:
+            for _ in range(1 + number % 3):
+                starts = [rng.integers(n) for n in shape]
+                mask[
+                    tuple(slice(a, a + 1 + int(rng.integers(n))) for a, n in zip(starts, shape, strict=True))
+                ] = True
+        plain = {d: hausdorff(*masks, spacing, definition=d) for d in ("monai", "medpy")}  # type: ignore[arg-type]
+        there, back = by_hand(*masks, spacing)
+        assert plain["medpy"] == pytest.approx(np.percentile(np.hstack((there, back)), 95))
+        with monkeypatch.context() as forced:
+            forced.setattr("curette.learn.surface._map_pays", lambda *_: True)
+            for definition, value in plain.items():
+                assert hausdorff(*masks, spacing, definition=definition) == value  # type: ignore[arg-type]
+        mapped += plain["monai"] > 2
+    assert mapped > 5
+
+
 def test_empty_masks_are_penalised_not_undefined() -> None:
     nothing, something = np.zeros((3, 4, 12), bool), np.zeros((3, 4, 12), bool)
     something[1, 1, 1] = True

@@ -207,7 +207,7 @@ def class_pixel_accuracy(counts: Counts) -> Array:
     """
     both = np.diagonal(counts, axis1=-2, axis2=-1)[..., 1:]
     true, predicted = counts.sum(axis=-1)[..., 1:], counts.sum(axis=-2)[..., 1:]
-    return np.where(true == 0, predicted == 0, both / np.maximum(true, 1))
+    return np.asarray(np.where(true == 0, predicted == 0, both / np.maximum(true, 1)), np.float64)
 
 
 @_segmentation("hd95_mm", "comparison", higher=False)
