@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +13,7 @@ from hypothesis import strategies as st
 
 from curette import registry
 from curette.errors import SettingError
+from curette.query.strategy import parse_strategy
 from curette.registry import bind, components, get, register
 
 
@@ -160,3 +165,18 @@ def test_a_broken_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "entry_points", lambda group: [point])
     with pytest.raises(SettingError, match=r"plug-in 'mine' \(my_package.scorers\).*numpyy"):
         components("toy")
+
+
+def test_a_component_is_pickled_by_its_name(tmp_path: Path) -> None:
+    """Strategies go to worker processes, where nothing is imported yet; what cards hold may be a function without a name."""
+    place = tmp_path / "strategy"
+    place.write_bytes(pickle.dumps(parse_strategy("pcdal")))
+    assert pickle.loads(place.read_bytes()) == parse_strategy("pcdal")
+    code = f"import pickle; print(pickle.loads(open({str(place)!r}, 'rb').read()))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == str(parse_strategy("pcdal"))
+
+
+def test_a_component_that_is_not_registered_is_pickled_as_it_is() -> None:
+    one = registry.Component("toy", "nowhere", test_a_component_that_is_not_registered_is_pickled_as_it_is)
+    assert pickle.loads(pickle.dumps(one)) == one

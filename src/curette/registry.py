@@ -9,6 +9,7 @@ calling a decorator, or by an entry point in the group ``curette.components`` wh
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import json
 from collections.abc import Callable, Iterable
@@ -47,6 +48,17 @@ class Component:
         parameters = inspect.signature(self.function, eval_str=False).parameters.values()
         wanted = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_POSITIONAL)
         return {p.name: p for p in parameters if p.kind in wanted}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A registered component is pickled by its name: what its card holds need not be picklable."""
+        if _components.get((self.kind, self.name)) is self:
+            return _registered, (self.function.__module__, self.kind, self.name)
+        return Component, (self.kind, self.name, self.function, self.needs, self.paper, self.info)
+
+
+def _registered(module: str, kind: str, name: str) -> Component:
+    importlib.import_module(module)
+    return get(kind, name)
 
 
 _components: dict[tuple[str, str], Component] = {}

@@ -1,5 +1,6 @@
 """Every preset can be read, works on every kind of task, and beats nobody by accident."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,3 +133,9 @@ def test_the_control_of_pcdal_picks_its_opposite() -> None:
         scored[s].score[select(s, scored[s], 5, np.random.default_rng(0), Labelled())] for s in (high, low)
     ]
     assert picks[0].min() > np.median(scored[high].score) > picks[1].max()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_it_can_be_sent_to_another_process(name: str) -> None:
+    strategy = parse_strategy(name)
+    assert pickle.loads(pickle.dumps(strategy)) == strategy
