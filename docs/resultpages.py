@@ -46,7 +46,9 @@ def curves(run: Path, found: dict[str, Any]) -> list[str]:
         if row["metric"] == metric and row["class"] == "mean":
             values[row["strategy"]][int(row["cycle"])][int(row["seed"])] = float(row["value"])
             labelled[int(row["cycle"])] = int(row["labelled"])
-    names: dict[str, str] = {}  # where several rows have one strategy, the first: the others are of other arms
+    names: dict[
+        str, str
+    ] = {}  # where several rows have one strategy, the first: the others are of other arms
     for table in found["tables"]:
         for row in table["rows"]:
             names.setdefault(row["strategy"], row["name"])

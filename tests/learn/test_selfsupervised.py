@@ -180,6 +180,7 @@ def test_strength_scales_every_change_and_stays_possible() -> None:
         (0.3, 1.0, 2.0), ("scale", "shift", "noise", "gamma", "contrast")
     ):
         assert getattr(stronger(VIEWS, strength), name) == pytest.approx(strength * getattr(VIEWS, name))
+        assert stronger(VIEWS, strength).noisy == VIEWS.noisy == 1
     strongest: Any = stronger(VIEWS, 2.0)
     assert type(strongest).model_validate(strongest.model_dump()) == strongest
     assert strongest.flip == ()

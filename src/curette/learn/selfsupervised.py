@@ -164,7 +164,9 @@ def spread(features: NDArray[np.float32]) -> float:
 def stronger(views: Augment, strength: float) -> Augment:
     """The changes `strength` times as large, as far as they make sense."""
     scaled = {
-        name: value * strength for name, value in views.model_dump().items() if isinstance(value, float)
+        name: value * strength
+        for name, value in views.model_dump().items()
+        if isinstance(value, float) and name != "noisy"  # how many samples get noise, not how much
     }
     return views.model_copy(update=scaled | {"rotate": min(scaled["rotate"], 180.0)})
 
