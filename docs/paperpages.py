@@ -25,9 +25,9 @@ _SCALES = """## Two scales
 `--scale full`, the default, has the settings of the paper, or of its release where the paper is silent: network, sizes,
 optimiser, schedule, epochs, augmentation, budgets, initial sets, folds. It wants a graphics card and takes hours to days.
 
-`--scale small` keeps protocol, rows and budgets, and cuts images, networks, patients, batches and seeds down. A part
-takes ten minutes to an hour on two cores; the hippocampus of Stochastic Batches, 210 trainings, took 44 minutes. Its levels
-are lower than the paper's and say nothing; its orders may. What came of it here is under
+`--scale small` keeps protocol, rows and budgets, and cuts images, networks, patients, batches and seeds down. The
+hippocampus of Stochastic Batches, 210 trainings, took 44 minutes on two cores; of most parts the time was not taken. Levels
+are lower than the paper's and say nothing; orders may. What came of it here is under
 [Results](results/stochastic-batches.md)."""
 
 _DATA = """## Other data

@@ -139,6 +139,14 @@ def test_a_map_of_distances_says_what_looking_up_says(
     assert mapped > 5
 
 
+def test_what_the_map_cannot_see_is_no_distance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nearest voxel is nine off along one axis, beyond the map, which sees another one at (8, 6), ten off."""
+    a, b = np.zeros((12, 9), bool), np.zeros((12, 9), bool)
+    a[0, 0] = b[9, 0] = b[8, 6] = True
+    monkeypatch.setattr("curette.learn.surface._map_pays", lambda *_: True)
+    assert hausdorff(a, b, percentile=50, definition="medpy") == 9
+
+
 def test_empty_masks_are_penalised_not_undefined() -> None:
     nothing, something = np.zeros((3, 4, 12), bool), np.zeros((3, 4, 12), bool)
     something[1, 1, 1] = True

@@ -33,11 +33,8 @@ FAR = 8
 """Radius of the map of distances, in voxels."""
 _BLOCKS = (1, 7, 27, 93)
 _NEAR = 35  # voxels looked up around each point before a map is thought of: the first three blocks
-_LOOK, _PASS, _CALL = (
-    5e-9,
-    1e-10,
-    2e-6,
-)  # seconds: to look up a voxel, to change one in a map, to begin doing so
+# seconds: to look up a voxel, to change one in a map, to begin a pass over the map
+_LOOK, _PASS, _CALL = 5e-9, 1e-10, 2e-6
 
 
 def hausdorff(
