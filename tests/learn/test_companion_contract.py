@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from toys import DISCS, Pictures, learner
 
 from curette.errors import SettingError
 from curette.learn.columns import Pass
-from curette.learn.companions import companions_for
+from curette.learn.companions import check, companions_for
 from curette.learn.companions.contract import Accompanied, Companion, Seen, accompany, levels
 from curette.learn.learner import Assignment
 from curette.learn.models import build
@@ -212,3 +213,19 @@ def test_half_precision_scales_one_optimiser_only() -> None:
     assert counts == [sum(p.numel() for p in network.network.parameters()), 25]
     assert whose[0] is None
     assert whose[1] is not None
+
+
+@pytest.mark.parametrize("kind", ["classification", "segmentation"])
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("name", ["learning_loss", "accuracy_predictor", "structure_boundary"])
+def test_a_companion_for_another_task_is_refused_with_a_way_out(name: str, dims: int, kind: str) -> None:
+    task = Task(kind=kind, dims=dims, classes={"no": 0, "yes": 1})  # type: ignore[arg-type]
+    bound = bind("companion", name)
+    if kind in bound.component.info["kinds"] and dims in bound.component.info.get("dims", (2, 3)):
+        check([bound], task)
+        return
+    with pytest.raises(SettingError, match=f"but the task is {dims}D {kind}") as refused:
+        check([bound], task)
+    for other in re.findall(r"'(\w+)'", str(refused.value).partition("Use ")[2]):
+        check([bind("companion", other)], task)
+    assert re.search("Use a strategy without it(, or with '[^']+')?", str(refused.value))

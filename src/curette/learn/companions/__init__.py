@@ -13,6 +13,7 @@ The functions are here, where reading a strategy does not import torch; the modu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from curette.errors import SettingError
 from curette.learn.columns import outputs
@@ -42,9 +43,16 @@ def check(companions: Sequence[Bound], task: Task) -> None:
     """Raise `SettingError` for a companion that is not for this kind of task."""
     for companion in companions:
         info = companion.component.info
-        kinds, dims = info.get("kinds", (task.kind,)), info.get("dims", (task.dims,))
-        if task.kind not in kinds or task.dims not in dims:
-            meant = " and ".join(f"{d}D {kind}" for kind in kinds for d in info.get("dims", (2, 3)))
+        if not _is_for(info, task):
+            kinds, dims = info.get("kinds", (task.kind,)), info.get("dims", (2, 3))
+            meant = " and ".join(f"{d}D {kind}" for kind in kinds for d in dims)
+            fit = sorted(name for name, card in components("companion").items() if _is_for(card.info, task))
+            others = f", or with {' or '.join(repr(name) for name in fit)}" if fit else ""
             raise SettingError(
-                f"The companion '{companion.name}' is for {meant}, but the task is {task.dims}D {task.kind}."
+                f"The companion '{companion.name}' is for {meant}, but the task is {task.dims}D {task.kind}. "
+                f"Use a strategy without it{others}."
             )
+
+
+def _is_for(info: Mapping[str, Any], task: Task) -> bool:
+    return task.kind in info.get("kinds", (task.kind,)) and task.dims in info.get("dims", (task.dims,))
