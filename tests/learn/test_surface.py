@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -112,14 +113,27 @@ def test_scales_with_the_spacing(case: tuple[Mask, Mask, tuple[float, ...]], fac
     assert hausdorff(a, b, scaled) == pytest.approx(factor * hausdorff(a, b, spacing))
 
 
+WAYS = {
+    "map": {"_CALL": 0.0, "_PASS": 0.0, "_PAIR": math.inf},
+    "pairs": {"_PAIR": 0.0},
+    "tree": {"_PAIR": math.inf, "_CALL": math.inf},
+}
+"""What to set the costs to, so that what is not near is answered in one way whatever it really takes."""
+
+
+def _force(patch: pytest.MonkeyPatch, way: str) -> None:
+    for name, cost in WAYS[way].items():
+        patch.setattr(f"curette.learn.surface.{name}", cost)
+
+
 @pytest.mark.parametrize("shape", [(90,), (40, 31), (5, 60), (24, 20, 17), (1, 30, 2)])
-@pytest.mark.parametrize("edge", [1.0, 0.7])
-def test_a_map_of_distances_says_what_looking_up_says(
-    shape: tuple[int, ...], edge: float, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("edges", [(1.0,), (0.7,), (0.7, 1.5, 1.0)])
+def test_every_way_says_the_same(
+    shape: tuple[int, ...], edges: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Masks that fill a part of the array up to its borders, some near each other, some far off."""
     rng = np.random.default_rng(0)
-    spacing, mapped = (edge,) * len(shape), 0
+    spacing, far = (edges * 3)[: len(shape)], 0
     for number in range(30):
         masks = [np.zeros(shape, bool), np.zeros(shape, bool)]
         for mask in masks:
@@ -131,19 +145,21 @@ def test_a_map_of_distances_says_what_looking_up_says(
         plain = {d: hausdorff(*masks, spacing, definition=d) for d in ("monai", "medpy")}  # type: ignore[arg-type]
         there, back = by_hand(*masks, spacing)
         assert plain["medpy"] == pytest.approx(np.percentile(np.hstack((there, back)), 95))
-        with monkeypatch.context() as forced:
-            forced.setattr("curette.learn.surface._map_pays", lambda *_: True)
-            for definition, value in plain.items():
-                assert hausdorff(*masks, spacing, definition=definition) == value  # type: ignore[arg-type]
-        mapped += plain["monai"] > 2
-    assert mapped > 5
+        for way in WAYS:
+            with monkeypatch.context() as forced:
+                _force(forced, way)
+                for definition, value in plain.items():
+                    found = hausdorff(*masks, spacing, definition=definition)  # type: ignore[arg-type]
+                    assert found == (value if len(edges) == 1 else pytest.approx(value, rel=1e-14)), way
+        far += plain["monai"] > 2
+    assert far > 5
 
 
 def test_what_the_map_cannot_see_is_no_distance(monkeypatch: pytest.MonkeyPatch) -> None:
     """The nearest voxel is nine off along one axis, beyond the map, which sees another one at (8, 6), ten off."""
     a, b = np.zeros((12, 9), bool), np.zeros((12, 9), bool)
     a[0, 0] = b[9, 0] = b[8, 6] = True
-    monkeypatch.setattr("curette.learn.surface._map_pays", lambda *_: True)
+    _force(monkeypatch, "map")
     assert hausdorff(a, b, percentile=50, definition="medpy") == 9
 
 

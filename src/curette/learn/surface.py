@@ -7,7 +7,7 @@ masks changes nothing.
 A percentile needs no voxel beyond its rank. Voxels are therefore looked up in growing order of distance around each
 boundary voxel, all at once, until enough have met the other boundary; most do within a voxel or two. Where many are
 left, a map of whole squared distances up to `FAR` voxels costs less than looking each of them up (voxels as long as wide
-only). Whatever remains is answered by a KD-tree.
+only), and on small boundaries so do the distances of all pairs. Whatever remains is answered by pairs or a KD-tree.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
 
 from curette.errors import DataError, SettingError
 
@@ -32,9 +33,10 @@ REACH = {1: 64, 2: 8, 3: 4}
 FAR = 8
 """Radius of the map of distances, in voxels."""
 _BLOCKS = (1, 7, 27, 93)
-_NEAR = 35  # voxels looked up around each point before a map is thought of: the first three blocks
-# seconds: to look up a voxel, to change one in a map, to begin a pass over the map
-_LOOK, _PASS, _CALL = 5e-9, 1e-10, 2e-6
+_NEAR = 35  # voxels looked up around each point before another way is thought of: the first three blocks
+# seconds: to look up a voxel, to change one in a map, to begin a pass over the map, for a pair of points; to put a point
+# into a tree, to ask it
+_LOOK, _PASS, _CALL, _PAIR, _PLANT, _ASK = 5e-9, 1e-10, 2e-6, 2e-9, 2e-7, 2e-6
 
 
 def hausdorff(
@@ -205,7 +207,12 @@ def _nearest(
             return distances
         if start >= len(offsets):
             break
-        if start >= _NEAR and shells.even and _map_pays(len(points), len(offsets) - start, shape):
+        if start < _NEAR:
+            continue
+        look = len(points) * (len(offsets) - start) * _LOOK
+        if len(points) * len(others) * _PAIR < look:
+            break
+        if shells.even and _mapping(shape) < look:
             lengths = np.sqrt(_squares(boundary, shape)[points], dtype=np.float64)
             met = lengths <= FAR
             count = int(np.count_nonzero(met))
@@ -216,30 +223,36 @@ def _nearest(
             break
     edges, unit = (np.ones(len(shape)), shells.spacing[0]) if shells.even else (shells.spacing, 1.0)
     far, near = (np.stack(np.unravel_index(p, shape), axis=1) * edges for p in (points, others))
-    tree = KDTree(near, balanced_tree=False, compact_nodes=False)
-    distances[done:] = tree.query(far)[0] * unit
+    distances[done:] = _to_nearest(far, near) * unit
     return distances
 
 
-def _map_pays(points: int, looks: int, shape: tuple[int, ...]) -> bool:
-    """Whether mapping all distances takes less time than this many looks around each of so many points."""
-    passes = 3 * FAR * len(shape)
-    return points * looks * _LOOK > passes * (_CALL + _PASS * math.prod(shape))
+def _to_nearest(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance of each of `points` [n, ndim] to the nearest of `others` [m, ndim]."""
+    n, m = len(points), len(others)
+    if n * m * _PAIR < m * _PLANT + n * _ASK:
+        return np.asarray(np.sqrt(cdist(points, others, "sqeuclidean").min(axis=1)))
+    return np.asarray(KDTree(others, balanced_tree=False, compact_nodes=False).query(points)[0])
 
 
-def _squares(boundary: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.uint16]:
+def _mapping(shape: tuple[int, ...]) -> float:
+    """Seconds that a map of all distances takes."""
+    return 3 * FAR * len(shape) * (_CALL + _PASS * math.prod(shape))
+
+
+def _squares(boundary: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Squared distances to the nearest voxel of a flat, padded boundary, in edges; right up to `FAR`, larger beyond.
 
     Axis by axis, the least of the squared distances of the voxels in line plus the square of how far off they are. All
     that holds for the voxels inside the padding only: lines go on in the next one, but not into its inside, since the
     padding of both is as wide as `FAR`.
     """
-    squares = np.where(boundary, np.uint16(0), np.uint16(60_000))
+    squares = np.where(boundary, np.uint8(0), np.uint8(255 - FAR**2))
     stride = 1
     for length in reversed(shape):
         before, squares = squares, squares.copy()
         for step in range(1, min(FAR, length - 1) + 1):
-            shifted, by = before + np.uint16(step * step), step * stride
+            shifted, by = before + np.uint8(step * step), step * stride
             np.minimum(squares[by:], shifted[:-by], out=squares[by:])
             np.minimum(squares[:-by], shifted[by:], out=squares[:-by])
         stride *= length
