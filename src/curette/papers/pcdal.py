@@ -74,7 +74,7 @@ _KVASIR = _FULL_2D | {
     "train": _FULL_2D["train"] | {"model": "resnet34", "options": {"pretrained": "imagenet", "dropout": 0.0}},
     "metrics": ["accuracy", "precision"],
 }
-_SMALL_CLASSES = {
+_SMALL_CLASSES: dict[str, Any] = {
     "seeds": [0, 1, 2],
     "train": {"model": "cnn", "epochs": None, "steps": 100, "batch": 16, "lr": 1e-3, "validate_every": 0, "keep": "last"},
 }  # fmt: skip
@@ -233,7 +233,11 @@ PAPER = Paper(
                 "prepare": {"percentiles": [0, 100]},
                 "train": _KVASIR["train"] | {"options": {"stem": 1, "dropout": 0.0}},
             },
-            small=_SMALL_CLASSES | {"data": {"options": {"subset": 0.1}}},
+            small=_SMALL_CLASSES
+            | {
+                "data": {"options": {"subset": 0.25}},
+                "train": _SMALL_CLASSES["train"] | {"steps": 200, "batch": 32},
+            },
             claims=_claims(_CLASSIFIERS),
             stands_for="kvasir",
         ),
