@@ -100,7 +100,8 @@ def test_the_labels_given_are_disjoint_by_patient_from_pool_and_test(folds: int,
     materials = Materials(tmp_path, asked, strategies, prepared, divide(dataset, asked.split), fake_learner)
     patients = []
     for seed in range(3):
-        labels, sides = materials.validation(seed), materials.sides(seed)
+        sides = materials.sides(seed)
+        labels = sides.validation_labels(materials.prepared)
         whose = {prepared.patient(region.case) for region in labels}
         assert len(labels) == 8
         assert len(whose) == 1

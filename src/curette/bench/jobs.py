@@ -8,28 +8,21 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from curette.bench.folder import StudyFolder
 from curette.bench.foresight import foresee
-from curette.bench.gallery import LIMIT, save_gallery
-from curette.bench.planes import stacked, telling
+from curette.bench.pictures import keep_pictures
+from curette.bench.sides import Sides, divided
 from curette.data.folds import Folds
 from curette.data.prepared import Prepared
-from curette.errors import DataError
 from curette.learn.evaluate import evaluate
-from curette.learn.learner import Labels, Learner
+from curette.learn.learner import Learner
 from curette.loop.experiment import Experiment, advance_together
 from curette.loop.models import Models
 from curette.loop.oracle import SimulatedOracle
-from curette.loop.shared import Picked, Setup, Step, digest
+from curette.loop.shared import Setup, Step
 from curette.query.start import start_strategy
 from curette.query.strategy import Strategy
-from curette.query.sweep import maps
 from curette.recipe import Study
-from curette.region import Region
-from curette.seeds import derive
 from curette.text import read
 
 MakeLearner = Callable[[Study, Prepared], Learner]
@@ -79,15 +72,6 @@ def watches(study: Study, strategies: Sequence[Strategy]) -> bool:
 
 
 @dataclass(frozen=True)
-class Sides:
-    """The units that can be picked, and the cases with a label set aside for validation and for the test."""
-
-    pool: tuple[Region, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Materials:
     """All a process needs for a study's jobs; small, and can be sent to another process."""
 
@@ -109,22 +93,10 @@ class Materials:
         """
         number = self.folds.number(seed)
         if number not in self._sides:
-            self._sides[number] = self._divided(number)
+            which = f", fold {number + 1}," if len(self.folds) > 1 else ""
+            source = f"'{self.study.data.dataset}'{which}"
+            self._sides[number] = divided(self.prepared, self.folds.splits[number], source)
         return self._sides[number]
-
-    def _divided(self, number: int) -> Sides:
-        splits, prepared = self.folds.splits[number], self.prepared
-        train, val, test = (
-            tuple(case for case in cases if prepared.has_label(case))
-            for cases in (splits.train, splits.val, splits.test)
-        )
-        for name, found in (("training", train), ("test", test)):
-            if not found:
-                which = f", fold {number + 1}," if len(self.folds) > 1 else ""
-                raise DataError(
-                    f"No case of the {name} split of '{self.study.data.dataset}'{which} has a label."
-                )
-        return Sides(tuple(prepared.regions(train)), val, test)
 
     def one_a_fold(self) -> list[int]:
         """One seed of each fold that the study's seeds use; all that can differ between seeds differs between these."""
@@ -133,29 +105,13 @@ class Materials:
     def begun(self, seed: int) -> dict[str, Any]:
         """What the ledger keeps of the sides of a seed: number of patients on each, which of how many folds it is, and how
         many labels trainings are watched by."""
-        sides, patient = self.sides(seed), self.prepared.patient
-        cases = {"train": [r.case for r in sides.pool], "val": sides.validation, "test": sides.test}
-        found: dict[str, Any] = {"patients": {k: len({patient(c) for c in v}) for k, v in cases.items()}}
+        sides = self.sides(seed)
+        found: dict[str, Any] = {"patients": sides.patients(self.prepared)}
         if len(self.folds) > 1:
             found["fold"] = {"number": self.folds.number(seed) + 1, "of": len(self.folds)}
         if watches(self.study, self.strategies):
-            found["validation"] = self._watched(seed)
+            found["validation"] = sides.watched_by(self.prepared)
         return found
-
-    def validation(self, seed: int) -> Labels:
-        """Labels of the units that are set aside for validation in the runs of a seed."""
-        return self.prepared.labels(self.prepared.regions(self.sides(seed).validation))
-
-    def _watched(self, seed: int) -> dict[str, Any]:
-        """What the labels of the validation units would have cost, had they been picked, and which cases they are of."""
-        oracle, labels = SimulatedOracle(self.prepared), self.validation(seed)
-        costs = [oracle.cost(region, label) for region, label in labels.items()]
-        return {
-            "units": len(costs),
-            "voxels": sum(cost.voxels for cost in costs),
-            "foreground": sum(cost.foreground for cost in costs),
-            "cases": digest(self.sides(seed).validation),
-        }
 
     def open(self) -> Bench:
         """Set up the bench in this process: ledger, learner, oracle."""
@@ -207,8 +163,8 @@ class Bench:
             images=m.prepared,
             spacing=m.prepared.unit_spacing,
             foresee=lambda model, strategy: foresee(learner, model, m.prepared, sides.test, strategy),
-            on_pick=self._keep_pictures if m.study.gallery else None,
-            validation=partial(m.validation, seed) if sides.validation else None,
+            on_pick=partial(keep_pictures, m.folder, m.prepared, learner) if m.study.gallery else None,
+            validation=partial(sides.validation_labels, m.prepared) if sides.validation else None,
             begun=m.begun(seed),
         )
 
@@ -231,57 +187,6 @@ class Bench:
                 report(step)
             if all(step.waiting for step in steps):
                 return
-
-    def _keep_pictures(self, picked: Picked) -> None:
-        m, regions = self.materials, list(picked.regions[:LIMIT])
-        units = [region.unit for region in regions]
-        seed = derive(picked.run.seed, picked.cycle, "sweep")
-        labels = m.prepared.labels(units)
-        slices: list[int] = []
-        if m.prepared.volumes:
-            classes = m.prepared.task.kind == "classification"
-            slices = [
-                m.prepared.unit_shape(r.unit)[-1] // 2
-                if classes
-                else telling(r, labels[r.unit], m.prepared.task.ignore)
-                for r in regions
-            ]
-            image, truth, prediction, score_map = self._planes(picked, units, slices, seed)
-        else:
-            prediction, score_map = maps(self.learner, picked.model, units, picked.strategy, seed=seed)
-            image, truth = m.prepared.batch(units)[0], np.stack([labels[unit] for unit in units])
-        save_gallery(
-            m.folder,
-            picked.run.name,
-            picked.run.seed,
-            picked.cycle,
-            regions,
-            [np.nan if score is None else score for score in picked.scores[:LIMIT]],
-            image,
-            truth,
-            prediction,
-            score_map,
-            classes=m.prepared.task.names,
-            slices=slices,
-        )
-
-    def _planes(
-        self, picked: Picked, units: Sequence[Region], slices: Sequence[int], seed: int
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any] | None]:
-        """Image, truth, prediction and score map of one slice of each volume, or the classes of the volume.
-
-        One volume is in memory at a time.
-        """
-        prepared, planes = self.materials.prepared, []
-        labels = prepared.labels(units)
-        for unit, z in zip(units, slices, strict=True):
-            found, score = maps(self.learner, picked.model, [unit], picked.strategy, seed=seed)
-            image = prepared.window(unit, (slice(None), slice(None), slice(z, z + 1)))[..., 0]
-            maps_of = (labels[unit], found[0], None if score is None else score[0])
-            planes.append((image, *(m[..., z] if m is not None and m.ndim else m for m in maps_of)))
-        images, truths, predictions, scores = zip(*planes, strict=True)
-        score_map = None if scores[0] is None else stacked(scores)
-        return stacked(images), stacked(truths), stacked(predictions), score_map
 
 
 def _starting(run: Experiment) -> bool:
