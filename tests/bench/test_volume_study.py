@@ -89,6 +89,19 @@ def _kill_and_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     raise AssertionError("the study never ends")
 
 
+def test_volumes_of_two_channels(tmp_path: Path) -> None:
+    """Two weightings of the same anatomy: the network sees both, and so does the gallery."""
+    options = {"patients": 6, "size": [18, 14, 10], "channels": 2}
+    asked = study(strategies=["random", PATCH], data={"unit": "volume", "options": options})
+    run_study(asked, tmp_path)
+    record = read_record(tmp_path)
+    assert not record.unfinished
+    assert {r.strategy for r in record.results if r.metric == "dice_3d"} == {"random", PATCH}
+    image = load_gallery(next((tmp_path / "gallery").glob("*patch*-0-1.npz"))).image
+    assert image.shape == (1, 2, 18, 14)
+    assert (image[:, 0] != image[:, 1]).any()
+
+
 def test_a_crop_that_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     flat = study(train={"crop": [16, 16]})
     with pytest.raises(SettingError, match=r"train\.crop = \[16, 16\] must be 3 positive"):
