@@ -149,12 +149,18 @@ def test_a_damaged_paper_json_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "part"),
-    [("pcdal", "phantom"), ("sbc-al", "phantom"), ("paal", "phantom"), ("melanoma", "phantom")],
+    [
+        ("pcdal", "phantom"),
+        ("pcdal", "phantom-3d"),
+        ("sbc-al", "phantom"),
+        ("paal", "phantom"),
+        ("melanoma", "phantom"),
+    ],
 )
 def test_every_paper_runs_on_made_up_data(name: str, part: str, tmp_path: Path) -> None:
     """The rows that the fake learner can answer, on small patients, from the recipe to the tables."""
     paper = PAPERS[name]
-    sizes = {"phantom": {"size": [16, 16, 8], "patients": 30}, "lesions": {"size": [16, 16], "images": 200}}
+    sizes = {"phantom": {"size": [16, 16, 8], "patients": 60}, "lesions": {"size": [16, 16], "images": 200}}
     asked = [r.name for r in paper.part(part).rows if r.strategy in ("random", "entropy", "least_confidence")]
     chosen, studies = plan(paper.part(part), "small", seeds=1, only=asked)
     tiny = {

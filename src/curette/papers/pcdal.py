@@ -104,6 +104,18 @@ _FULL_3D: dict[str, Any] = {
     "query": _QUERY,
     "metrics": ["dice_3d", "hd95_medpy_mm"],
 }
+_SMALL_3D: dict[str, Any] = {
+    "seeds": [0, 1, 2],
+    "split": {"train": 40, "val": 0, "test": 12},
+    "train": {
+        "options": {"widths": [8, 16, 32]},
+        "steps": 150,
+        "batch": 4,
+        "lr": 0.03,
+        "validate_every": 0,
+        "keep": "last",
+    },
+}
 
 PAPER = Paper(
     name="pcdal",
@@ -205,18 +217,7 @@ PAPER = Paper(
                 "train": _FULL_3D["train"]
                 | {"options": {"widths": [16, 32, 64, 128]}, "crop": [32, 32, 32], "steps": 6000},
             },
-            small={
-                "seeds": [0, 1, 2],
-                "split": {"train": 40, "val": 0, "test": 12},
-                "train": {
-                    "options": {"widths": [8, 16, 32]},
-                    "steps": 150,
-                    "batch": 4,
-                    "lr": 0.03,
-                    "validate_every": 0,
-                    "keep": "last",
-                },
-            },
+            small=_SMALL_3D,
             claims=_claims(_volumes(32, 24)),
             stands_for="brats",
         ),
@@ -270,6 +271,27 @@ PAPER = Paper(
             },
             claims=_claims(_SLICES),
             stands_for="covid",
+        ),
+        Part(
+            name="phantom-3d",
+            what="made-up volumes whole, a small 3D U-Net, no files needed",
+            rows=_volumes(32, 24),
+            tables=("pcdal-brats",),
+            full=_FULL_3D
+            | {
+                "name": "PCDAL, phantom volumes",
+                "data": {
+                    "dataset": "phantom",
+                    "unit": "volume",
+                    "options": {"patients": 100, "size": [48, 48, 32]},
+                },
+                "split": {"train": 60, "val": 10, "test": 30},
+                "train": _FULL_3D["train"]
+                | {"options": {"widths": [16, 32, 64, 128]}, "crop": [32, 32, 32], "steps": 6000},
+            },
+            small=_SMALL_3D | {"data": {"options": {"patients": 52, "size": [48, 48, 32]}}},
+            claims=_claims(_volumes(32, 24)),
+            stands_for="brats",
         ),
     ),
     choices=(
