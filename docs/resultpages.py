@@ -99,7 +99,13 @@ def orders(found: dict[str, Any]) -> list[str]:
     ]
     for o in found["orderings"]:
         metric = o["metric"] + ("" if o["class"] == "mean" else f", {o['class']}")
-        cells = [o["table"], metric, f"{o['better']} > {o['worse']}", *o["shown"].values(), o["verdict"]]
+        cells = [
+            o["table"],
+            metric,
+            f"{o['better']} against {o['worse']}",
+            *o["shown"].values(),
+            o["verdict"],
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return [*lines, ""]
 

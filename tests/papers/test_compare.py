@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from curette.bench.record import Result, StudyRecord
+from curette.papers import PAPERS
 from curette.papers.compare import Compared, Reading, compare
-from curette.papers.paper import Claim, Part
+from curette.papers.paper import Arm, Claim, Part
+from curette.papers.table import load_table
 from curette.recipe import parse_study
 from tiny_paper import POOL, tiny_paper
 
@@ -153,3 +155,47 @@ def test_where_the_paper_prints_no_difference_no_order_is_looked_for() -> None:
     curves: Curves = {("entropy", 0): [0.5, 0.6, 0.7]}
     order = only(compare(part, {"": Reading(record(part, 0, curves), pools(0))})).orderings[0]
     assert order.verdict == "the paper prints no difference"
+
+
+def test_columns_of_an_arm_take_no_other_arm() -> None:
+    """Initial sets of several sizes, each a study of its own, of which one has been run."""
+    table = load_table("stochastic-batches-prostate-initial")
+    part = PAPERS["stochastic-batches"].part("prostate-initial")
+    study = part.study(Path("data"), "small", part.arms[0])
+    rows = tuple(
+        Result("random", 0, cycle, 5, "dice_3d", "prostate", 0.5) for cycle in range(study.query.cycles)
+    )
+    reading = Reading(StudyRecord(Path("nowhere"), study, rows, (), ()), {0: 100})
+    found = only(compare(part, {part.arms[0].name: reading}))
+    measured = [c.arm for c, cell in zip(table.columns, found.cells["Random"], strict=True) if cell.n]
+    assert measured == [part.arms[0].name]
+
+
+def test_of_what_was_not_run_the_initial_budget_is_left_out_too() -> None:
+    """COVID-QU-Ex: PCDAL leads by 0.6, 0.39, 0.46 and 0.47, and not at the shared 10 %."""
+    (found,) = [
+        o
+        for o in only(compare(PAPERS["pcdal"].part("covid"), {})).orderings
+        if (o.claim.worse, o.metric) == ("Random", "dice_2d")
+    ]
+    values = {name: row[:5] for name, row in load_table("pcdal-covid").rows.items()}
+    gaps = [a.mean - b.mean for a, b in zip(values["PCDAL"][1:], values["Random"][1:], strict=True)]
+    assert values["PCDAL"][0].mean == values["Random"][0].mean
+    assert found.paper == pytest.approx(sum(gaps) / 4)
+    assert found.verdict == "not run"
+
+
+def test_levels_in_another_unit_are_not_compared() -> None:
+    """The prostate's distances: mm here, voxels in the paper."""
+    part = PAPERS["stochastic-batches"].part("prostate")
+    study = part.study(Path("data"), "small", Arm())
+    rows = tuple(
+        Result("random", 0, cycle, 10, metric, "prostate", 0.5)
+        for cycle in range(study.query.cycles)
+        for metric in ("dice_3d", "hd95_mm")
+    )
+    found = only(compare(part, {"": Reading(StudyRecord(Path("nowhere"), study, rows, (), ()), {0: 100})}))
+    dice, _, distance = found.cells["Random"]
+    assert dice.difference == pytest.approx(50 - 68.83)
+    assert distance.ours == 0.5
+    assert math.isnan(distance.difference)

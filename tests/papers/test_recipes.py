@@ -12,6 +12,7 @@ from curette.papers.paper import GENERATED, SCALES, Arm, Part, Scale, merged
 from curette.papers.reproduce import plan
 from curette.query.strategy import parse_strategy
 from curette.registry import components
+from curette.text import read
 
 PARTS = [
     pytest.param(part, id=f"{paper.name}-{part.name}") for paper in PAPERS.values() for part in paper.parts
@@ -52,6 +53,16 @@ def test_every_study_is_valid(part: Part, scale: Scale, arm: Arm) -> None:
     assert len(study.strategies) == len({row.strategy for row in part.rows_of(arm)})
     if scale == "full":
         assert study.train.model == part.full["train"]["model"]
+
+
+@pytest.mark.parametrize(("part", "scale", "arm"), STUDIES)
+def test_rows_share_what_the_study_trains_along(part: Part, scale: Scale, arm: Arm) -> None:
+    """Where a recipe gives every strategy a companion, no row may train another one of that name."""
+    study = part.study(Path("data"), scale, arm)
+    given = {str(read("companion", text)) for text in study.train.companions}
+    for text in study.strategies:
+        strategy = parse_strategy(text, study.data.unit, study.train.companions)
+        assert given <= {str(companion) for companion in strategy.companions}, text
 
 
 def test_small_studies_have_seeds_to_compare_by() -> None:

@@ -156,6 +156,23 @@ def test_what_is_written_stands_for_what_the_preset_adds() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "companion"),
+    [
+        ("sbc_al", "structure_boundary(sfp_rate=0.01)"),
+        ("entropy", "structure_boundary(sfp_rate=0.01)"),
+        ("entropy + structure_boundary", "structure_boundary(sfp_rate=0.01)"),
+        ("entropy + structure_boundary(sfp_rate=0.5)", "structure_boundary(sfp_rate=0.5)"),
+        ("entropy + structure_boundary(sfp_rate=1)", "structure_boundary"),
+    ],
+)
+def test_a_companion_named_without_options_is_the_studys(text: str, companion: str) -> None:
+    """Or a strategy that names one would be trained otherwise than those it is compared with."""
+    strategy = parse_strategy(text, companions=["structure_boundary(sfp_rate=0.01)"])
+    assert [str(found) for found in strategy.companions] == [companion]
+    assert parse_strategy(strategy.spelt_out).companions == strategy.companions
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("entropy + top", "'top' is a selector"),

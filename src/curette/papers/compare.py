@@ -29,7 +29,7 @@ class Reading:
 @dataclass(frozen=True)
 class Cell:
     """Ours beside the paper's: NaN where there is none. `sd` is over n seeds, NaN for one; `difference` is ours minus
-    the paper's, NaN where other data were used."""
+    the paper's, NaN where other data were used or the units are others."""
 
     ours: float
     sd: float
@@ -105,7 +105,10 @@ def _compared(part: Part, table: Table, arms: Mapping[str, Reading]) -> Compared
         for name in table.rows
     }
     cells = {
-        name: tuple(_cell(found[name][i], table.value(name, i), part) for i in range(len(columns)))
+        name: tuple(
+            _cell(found[name][i], table.value(name, i), columns[i].same and not part.stand_in)
+            for i in range(len(columns))
+        )
         for name in table.rows
     }
     groups = list(dict.fromkeys(c.group for c in columns if c.metric))
@@ -116,12 +119,12 @@ def _compared(part: Part, table: Table, arms: Mapping[str, Reading]) -> Compared
     return Compared(table, cells, orderings)
 
 
-def _cell(runs: BySeed, paper: Value, part: Part) -> Cell:
+def _cell(runs: BySeed, paper: Value, levels: bool) -> Cell:
     values = list(runs.values())
     if not values:
         return Cell(math.nan, math.nan, 0, paper, math.nan)
     ours = fmean(values)
-    apart = math.nan if part.stand_in else ours - paper.mean
+    apart = ours - paper.mean if levels else math.nan
     return Cell(ours, stdev(values) if len(values) > 1 else math.nan, len(values), paper, apart)
 
 
@@ -136,17 +139,12 @@ def _measured(part: Part, row: Row, table: Table, i: int, arms: Mapping[str, Rea
         strategy = next((r.strategy for r in part.rows if r.arm == name), "")
         if not name:
             return {}
-    reading = arms.get(name) if name else _fitting(column, arms, reserved)
+    reading = arms.get(name or column.arm) or (None if name else arms.get(""))
     if reading is None or not strategy or not column.metric:
         return {}
     runs = reading.record.runs(strategy, *_where(part, reading.record, column))
     values = {seed: _at(table, column, run, reading, seed) for seed, run in runs.items()}
     return {seed: v * column.scale for seed, v in sorted(values.items()) if not math.isnan(v)}
-
-
-def _fitting(column: Column, arms: Mapping[str, Reading], reserved: set[str]) -> Reading | None:
-    """The arm a column names, or the main one."""
-    return arms.get(column.arm) or next((r for name, r in arms.items() if name not in reserved), None)
 
 
 def _where(part: Part, record: StudyRecord, column: Column) -> tuple[str, str]:
@@ -224,9 +222,10 @@ def _initial(part: Part, table: Table, column: Column, arms: Mapping[str, Readin
     """Whether a column shows the training before the first query, which strategies of a seed share."""
     if column.share is None:
         return False
-    reading = _fitting(column, arms, {arm.name for arm in part.arms if arm.reserved})
-    if reading is None:
-        return False
+    reading = arms.get(column.arm) or arms.get("")
+    if reading is None:  # nothing was run: it is the column where the paper prints one value for all
+        printed = {table.value(row, table.columns.index(column)).mean for row in table.rows}
+        return len({mean for mean in printed if not math.isnan(mean)}) == 1
     metric, cls = _where(part, reading.record, column)
     return any(
         _cycle(table, column, run, reading.pools.get(seed)) == 0

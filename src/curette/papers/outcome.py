@@ -191,7 +191,7 @@ def _orders(orderings: list[dict[str, Any]]) -> list[str]:
         cells = [
             o["table"],
             metric,
-            f"{o['better']} > {o['worse']}",
+            f"{o['better']} against {o['worse']}",
             o["what"],
             *o["shown"].values(),
             o["verdict"],

@@ -174,7 +174,9 @@ PAPER = Paper(
         "crop would cut.",
         "Networks of the baselines: the first column of the table differs by method. Taken: every strategy has the same network "
         "with both branches.",
-        "Every cycle trains from new, without augmentation: neither is stated.",
+        "Every cycle trains from new, without augmentation: neither is stated. Intensities are scaled by each scan's 1st and 99th "
+        "percentile; how the paper scales them is not stated.",
+        "KiTS19: the kidney is the kidney with its tumours.",
         "Dice in 2D or 3D is not stated. Taken: per volume; per slice is in the report.",
         "Of the two consistencies the printed formula is raw; see the page of sbc_al for what is taken.",
         "The printed deviations are fractions of 1 and are not repeated.",

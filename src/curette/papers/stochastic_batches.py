@@ -46,7 +46,7 @@ _FULL = {
         "weight_decay": 1e-4,
         "schedule": "epochs_cosine(epochs=75, warm=10, start=0.005, end=0.0005, hold=1)",
         "clip": 0,
-        "loss": "cross_entropy(weight=0.5) + soft_dice(weight=0.5)",
+        "loss": "cross_entropy(weight=0.5) + soft_dice(weight=0.5, epsilon=1e-9)",
         "augment": {
             "rotate": 10, "scale": 0, "shift": 0, "brightness": 0, "contrast": 0, "gamma": 0, "noise": 0.01, "noisy": 0.5,
         },
@@ -62,6 +62,7 @@ _SMALL = {
         "batch": 8,
         "lr": 1e-2,
         "schedule": "cosine",
+        "loss": "cross_entropy(weight=0.5) + soft_dice(weight=0.5)",
     },
 }
 

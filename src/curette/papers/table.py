@@ -23,6 +23,7 @@ class Column:
     at       ``20%`` of the pool, ``queries`` (mean over all queries, the initial training left out), or ``last``
     arm      the study of the part that has it; empty: the one that fits
     scale    what ours is multiplied with to be in the paper's unit
+    same     whether that gives the paper's unit; if not (mm and voxels), levels are not compared
     """
 
     name: str
@@ -31,6 +32,7 @@ class Column:
     at: str = QUERIES
     arm: str = ""
     scale: float = 100.0
+    same: bool = True
 
     @property
     def share(self) -> float | None:
@@ -80,9 +82,9 @@ def _columns(group: dict[str, Any]) -> list[Column]:
     """A group of columns is one metric and class at several budgets, or in several arms."""
     metric, cls, scale = group["metric"], group.get("class", "mean"), float(group.get("scale", 100))
     places, names = group["at"], group["names"]
-    arms = group.get("arms", [""] * len(names))
+    arms, same = group.get("arms", [""] * len(names)), bool(group.get("same_unit", True))
     return [
-        Column(column, metric, cls, at, arm, scale)
+        Column(column, metric, cls, at, arm, scale, same)
         for column, at, arm in zip(names, places, arms, strict=True)
     ]
 

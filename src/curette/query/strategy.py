@@ -129,7 +129,8 @@ def parse_strategy(text: str, unit: str | None = None, companions: Sequence[str]
     granularity of that name is written ``unit``, so that equal strategies have equal canonical texts.
 
     Behind the parts, each after a ``+``, stand companions, a trigger and a teacher. Companions that a part looks at are
-    added where the text does not name them, and so are those of the study, texts like ``structure_boundary(coarse=0.5)``.
+    added where the text does not name them, and so are those of the study, texts like ``structure_boundary(coarse=0.5)``;
+    a companion that the text names without options is the study's, if that has one of this name.
 
     Raises `SettingError` with the position of a grammatical error, or the known names and the nearest one.
     """
@@ -149,6 +150,7 @@ def parse_strategy(text: str, unit: str | None = None, companions: Sequence[str]
 def _added(more: Sequence[Call], strategy: Strategy, given: Sequence[Bound]) -> tuple[Bound, ...]:
     """What is added to the parts, in canonical order: written with the strategy, given by the study, or looked at."""
     found: dict[tuple[str, str], Bound] = {}
+    of_study = {companion.name: companion for companion in given}
     for call in more:
         kind = next((kind for kind in ADDED if call.name in components(kind)), None)
         if kind is None:
@@ -156,7 +158,8 @@ def _added(more: Sequence[Call], strategy: Strategy, given: Sequence[Bound]) -> 
         key = (kind, call.name if kind == "companion" else "")
         if key in found:
             raise SettingError(f"'{found[key]}' and '{call.name}' cannot both be added.")
-        found[key] = bound(kind, call)
+        bare = kind == "companion" and not (call.args or call.options)
+        found[key] = of_study[call.name] if bare and call.name in of_study else bound(kind, call)
     for companion in (*given, *along.companions_for(strategy.needs)):
         found.setdefault(("companion", companion.name), companion)
     return tuple(found[key] for key in sorted(found, key=lambda key: (ADDED.index(key[0]), key[1])))

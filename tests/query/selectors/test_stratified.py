@@ -120,6 +120,16 @@ def test_true_classes_get_their_share() -> None:
         bind("selector", "stratified_by_truth")(pool_of(np.zeros(4)), 2, RNG(0), Labelled())
 
 
+def test_of_a_segmentation_the_foreground_decides() -> None:
+    """Nearly all pixels are background: two images without any foreground, two of each of two organs."""
+    truth = np.array(
+        [[1, 0, 0], [1, 0, 0], [0.9, 0.07, 0.03], [0.9, 0.1, 0], [0.6, 0.1, 0.3], [0.99, 0, 0.01]]
+    )
+    pool = replace(pool_of(np.zeros(6)), columns={"truth": truth.astype(np.float32)})
+    picks = bind("selector", "stratified_by_truth")(pool, 3, RNG(0), Labelled()).tolist()
+    assert sorted(pick // 2 for pick in picks) == [0, 1, 2]
+
+
 def test_classes_get_their_share() -> None:
     pool = replace(pool_of(np.zeros(10)), predicted=np.array([0] * 8 + [2] * 2, np.int32))
     assert sorted(pool.predicted[pick(pool, 4, by="class", share="equal")]) == [0, 0, 2, 2]

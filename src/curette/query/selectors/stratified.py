@@ -71,7 +71,8 @@ def stratified_by_truth(
     For the first images of a simulation in classification, as they are drawn in PCDAL's experiments: every class is there
     from the beginning. It looks at ground truth, which nobody has before the first label; reports say so. Quotas are
     ``proportional`` to the images left of a class, or ``equal``, rounded by largest remainder, and picks go round the
-    classes in turn. A region of a segmentation counts for the class that most of its pixels have. O(N log N). Raises
+    classes in turn. A region of a segmentation counts for the foreground class that most of its pixels have, or for the
+    background (class 0) if it has none: by all pixels, nearly every image would be background. O(N log N). Raises
     `SettingError` for another `share`, or where there is no ground truth to see.
     """
     found = candidates.columns.get("truth")
@@ -80,7 +81,8 @@ def stratified_by_truth(
             "the selector 'stratified_by_truth' looks at ground truth, which only a simulation has. Use 'stratified' where "
             "people annotate."
         )
-    strata = groups(np.asarray(found.argmax(axis=1), np.int64))
+    foreground = np.asarray(found)[:, 1:]
+    strata = groups(np.where(foreground.any(axis=1), 1 + foreground.argmax(axis=1), 0))
     quota = quotas(np.array([len(s) for s in strata], np.int64), budget, share, rng)
     return in_turn(
         [rng.choice(s, q, replace=False) for s, q in zip(strata, quota.tolist(), strict=True) if q]
