@@ -23,7 +23,9 @@ beside the paper's in `paper.md`, `paper.csv`, `paper.json` and `report.html`. O
 _SCALES = """## Two scales
 
 `--scale full`, the default, has the settings of the paper, or of its release where the paper is silent: network, sizes,
-optimiser, schedule, epochs, augmentation, budgets, initial sets, folds. It wants a graphics card and takes hours to days.
+optimiser, schedule, epochs, augmentation, budgets, initial sets, folds. It wants a graphics card and takes hours to days. In
+one thing no paper is followed: before a training from new weights the last layer's bias is set to the logarithms of the
+classes' shares, which loses rare classes less often in the first batches.
 
 `--scale small` keeps protocol, rows and budgets, and cuts images, networks, patients, batches and seeds down. The
 hippocampus of Stochastic Batches, 210 trainings, took 44 minutes on two cores; of most parts the time was not taken. Levels
