@@ -73,6 +73,29 @@ def test_validation_labels_watch_and_never_teach() -> None:
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("companion", ["learning_loss", "accuracy_predictor", "structure_boundary"])
+@pytest.mark.parametrize("start", ["scratch", "continue"])
+def test_a_network_in_company_is_watched_too(companion: str, start: str) -> None:
+    """Each look is between two steps, while the company still has what it saw in the last one."""
+    pictures = Pictures(DISCS, 10)
+    mine = {r: pictures.labels[r] for r in pictures.regions[:6]}
+    other = {r: pictures.labels[r] for r in pictures.regions[6:]}
+    along = (read("companion", companion),)
+    settings = {"epochs": 3, "start": start, "keep": "best"}
+    watched = learner(pictures, validate_every=1, **settings).fit(
+        mine, seed=3, assignment=Assignment(validation=other, companions=along)
+    )
+    assert len(watched.record["validation"]) == 3
+    last = learner(pictures, validate_every=1, **settings | {"keep": "last"}).fit(
+        mine, seed=3, assignment=Assignment(validation=other, companions=along)
+    )
+    alone = learner(pictures, **settings | {"keep": "last"}).fit(
+        mine, seed=3, assignment=Assignment(companions=along)
+    )
+    for a, b in zip(last.networks[0].parameters(), alone.networks[0].parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_what_was_taught_is_learned_and_labels_come_first() -> None:
     pictures = Pictures(DISCS, 8)
     mine = {r: pictures.labels[r] for r in pictures.regions[:4]}

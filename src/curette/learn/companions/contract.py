@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -86,6 +87,10 @@ class Accompanied(nn.Module):
             level.register_forward_hook(partial(self._note, number))
         if isinstance(head := getattr(network, "head", None), nn.Module):
             head.register_forward_hook(self._look)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies have no part in a forward pass: while training, its tensors could not be copied."""
+        return self.__dict__ | {"_levels": {}, "_features": None, "_last": None}
 
     @property
     def deepest(self) -> nn.Module:
