@@ -1,9 +1,11 @@
 import itertools
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from releases import SHAPE, metaimage, pair
@@ -101,8 +103,68 @@ def test_damaged_headers_name_the_file(tmp_path: Path) -> None:
 def test_truncated_mha(tmp_path: Path) -> None:
     path = metaimage(tmp_path / "a.mha", IMAGE)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(DataError, match=r"a\.mha"):
+    with pytest.raises(DataError, match=r"a\.mha has 380 bytes of voxels where a\.mha announces 480"):
         FileSource(path, 3).read()
+
+
+def packed(path: Path) -> tuple[Path, Path]:
+    """A compressed volume and the file with its voxels."""
+    rng = np.random.default_rng(0)
+    image = SimpleITK.GetImageFromArray(rng.integers(0, 1000, (20, 16, 12)).astype(np.int16))
+    SimpleITK.WriteImage(image, str(path), useCompression=True)
+    return path, path.with_suffix(".zraw") if path.suffix == ".mhd" else path
+
+
+@pytest.mark.parametrize("name", ["a.mhd", "a.mha"])
+def test_compressed_voxels_are_read_as_they_were(tmp_path: Path, name: str) -> None:
+    path, _ = packed(tmp_path / name)
+    expected = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))).transpose(2, 1, 0)
+    np.testing.assert_array_equal(FileSource(path, 3).read().array[0, ::-1, ::-1], expected)
+
+
+@pytest.mark.parametrize("name", ["a.mhd", "a.mha"])
+def test_damage_in_compressed_voxels_is_named_wherever_it_is(tmp_path: Path, name: str) -> None:
+    path, voxels = packed(tmp_path / name)
+    whole = voxels.read_bytes()
+    start = whole.find(b"LOCAL\n") + 6 if voxels == path else 0
+    for place in np.linspace(start, len(whole) - 1, 20).astype(int):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x10
+        voxels.write_bytes(damaged)
+        with pytest.raises(DataError, match=rf"{voxels.name} (is damaged|is truncated|holds)"):
+            FileSource(path, 3).read()
+
+
+@pytest.mark.parametrize("name", ["a.mhd", "a.mha"])
+@pytest.mark.parametrize("sized", [True, False])
+def test_truncated_compressed_voxels_are_called_that(tmp_path: Path, name: str, sized: bool) -> None:
+    path, voxels = packed(tmp_path / name)
+    if not sized:  # not every writer says how long the compressed voxels are
+        head, _, rest = path.read_bytes().partition(b"CompressedDataSize")
+        path.write_bytes(head + rest.partition(b"\n")[2])
+    voxels.write_bytes(voxels.read_bytes()[:-3])
+    with pytest.raises(DataError, match=rf"{voxels.name} .*is truncated"):
+        FileSource(path, 3).read()
+
+
+def test_compressed_voxels_of_another_volume(tmp_path: Path) -> None:
+    path, _ = packed(tmp_path / "a.mhd")
+    path.write_text(path.read_text().replace("DimSize = 12 16 20", "DimSize = 12 16 19"))
+    with pytest.raises(DataError, match=r"a\.zraw holds 7680 bytes .* a\.mhd announces 7296"):
+        FileSource(path, 3).read()
+
+
+def test_the_stamp_follows_the_file_with_the_voxels(tmp_path: Path) -> None:
+    source, local = (FileSource(metaimage(tmp_path / name, IMAGE), 3) for name in ("a.mhd", "b.mha"))
+    before = source.stamp, local.stamp
+    assert (source.stamp, local.stamp) == before
+    raw = tmp_path / "a.raw"
+    raw.write_bytes(bytes(raw.stat().st_size))
+    os.utime(raw, ns=(1, 1))
+    assert (source.stamp != before[0], local.stamp) == (True, before[1])
+    raw.unlink()
+    with pytest.raises(DataError, match=r"a\.raw does not exist"):
+        _ = source.stamp
 
 
 def test_flat_images_are_refused(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ it takes and a `header` function ``(path, dims) -> (Geometry, channels)`` that l
     @register("reader", "mine", suffixes=(".xyz",), header=xyz_header)
     def xyz(path: Path, dims: int | None, label: bool) -> Volume: ...
 
-A file that holds image and label both has a `label_header` for the latter as well.
+A file that holds image and label both has a `label_header` for the latter as well. A format that keeps voxels in another
+file than the header has `beside`, a function ``(path) -> [path, …]`` that names such files.
 """
 
 from __future__ import annotations
@@ -104,7 +105,9 @@ class FileSource:
 
     @property
     def stamp(self) -> str:
-        return f"{file_stamp(self.path)}:{self.colour}"
+        beside = reader(self.path).info.get("beside")
+        more = _decode(self.path, lambda: beside(self.path)) if beside else []
+        return f"{':'.join(map(file_stamp, [self.path, *more]))}:{self.colour}"
 
     def header(self) -> tuple[Geometry, int]:
         """Geometry and number of channels, without loading voxels. Raises `DataError` naming the file."""
