@@ -151,3 +151,23 @@ def test_spacing_without_an_affine_is_enough(tmp_path: Path) -> None:
     path = tmp_path / "scan.nii.gz"
     _without_affine(path, (1, 2, 3))
     assert np.linalg.norm(header(path, None)[0].affine[:3, :3], axis=0).tolist() == [1, 2, 3]
+
+
+def test_damage_anywhere_in_a_compressed_file_is_named(tmp_path: Path) -> None:
+    stored = np.random.default_rng(0).integers(-1000, 1000, (20, 16, 12)).astype(np.int16)
+    path = nifti(tmp_path / "scan.nii.gz", stored)
+    whole = path.read_bytes()
+    for place in np.linspace(600, len(whole) - 1, 30).astype(int):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x10
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"scan\.nii\.gz cannot be read"):
+            FileSource(path, 3).read()
+
+
+@pytest.mark.parametrize("cut", [1, 4, 8, 9, 200])
+def test_a_compressed_file_cut_short_is_named(tmp_path: Path, cut: int) -> None:
+    path = nifti(tmp_path / "scan.nii.gz", np.arange(60, dtype=np.int16).reshape(SHAPE))
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(DataError, match=r"scan\.nii\.gz cannot be read"):
+        FileSource(path, 3).read()

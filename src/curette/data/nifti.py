@@ -8,6 +8,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from nibabel import orientations
+from nibabel.fileholders import FileHolder
 from nibabel.openers import Opener
 from numpy.typing import DTypeLike, NDArray
 
@@ -15,6 +16,8 @@ from curette.data.case import Geometry, Volume
 from curette.errors import DataError
 from curette.files import replacing
 from curette.registry import register
+
+_BLOCK = 1 << 20
 
 
 def header(path: Path, dims: int | None) -> tuple[Geometry, int]:
@@ -78,11 +81,22 @@ def oriented(path: Path, native: NDArray[np.float64], shape: tuple[int, ...]) ->
 def nifti(path: Path, dims: int | None, label: bool) -> Volume:
     """NIfTI-1/2 volumes and flat images; a fourth axis holds channels. Returns [channels, *S] in canonical orientation."""
     geometry, channels = header(path, dims)
-    image: Any = nib.load(path, mmap=False)
-    array = np.asanyarray(image.dataobj)
+    array = _voxels(path)
     if array.dtype.fields is not None or np.iscomplexobj(array):
         raise DataError(f"{path} holds {array.dtype} voxels. Convert it to one number a voxel and channel.")
     return to_canonical(array.reshape(*geometry.shape, channels), geometry)
+
+
+def _voxels(path: Path) -> NDArray[Any]:
+    """The array as stored. The file is read to its end, where gzip keeps the checksum: nibabel stops before it."""
+    kind: Any = type(nib.load(path))
+    opened: Any = Opener(str(path))  # type: ignore[no-untyped-call, unused-ignore]
+    with opened as file:
+        holder = FileHolder(fileobj=file.fobj)  # type: ignore[no-untyped-call, unused-ignore]
+        array: NDArray[Any] = np.asanyarray(kind.from_file_map({"image": holder}, mmap=False).dataobj)
+        while file.read(_BLOCK):
+            pass
+    return array
 
 
 def to_canonical(array: NDArray[Any], geometry: Geometry) -> Volume:
