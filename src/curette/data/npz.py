@@ -50,7 +50,11 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
                     if version >= (2, 0):
                         read = np.lib.format.read_array_header_2_0
                     found[name.removesuffix(".npy")] = read(member)[0]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
+    except MemoryError:
+        raise
+    except (
+        Exception
+    ) as problem:  # damage shows as zlib.error, struct.error, KeyError …, depending on where it is
         raise DataError(f"{path} is not a complete NPZ archive: {problem}. Download it again.") from problem
     return found
 
