@@ -1,7 +1,10 @@
+import errno
 import hashlib
+import http.client
 import json
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -267,6 +270,57 @@ def test_a_server_that_was_reached_is_waited_for(
         fetch(Remote(site.url), tmp_path / "a.bin")
     assert len(answers) == TRIES
     assert sum(clock.slept) > 20
+
+
+FAULTS = [
+    ssl.SSLError(1, "decryption failed or bad record mac"),
+    OSError(errno.EHOSTUNREACH, "No route to host"),
+    OSError(errno.ENETDOWN, "Network is down"),
+    ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+    http.client.LineTooLong("chunk size"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=repr)
+def test_faults_of_the_network_while_reading_are_taken_up(
+    fault: Exception, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, real = [], http.client.HTTPResponse.read1
+
+    def read1(answer: http.client.HTTPResponse, _: int = -1) -> bytes:
+        reads.append(1)
+        if len(reads) == 2:
+            raise fault
+        return real(answer, 100)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read1", read1)
+    assert get(site, tmp_path / "a") == CONTENT
+    assert [asked.get("Range") for asked in site.asked] == [None, "bytes=100-"]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=repr)
+def test_faults_of_the_network_that_stay_are_not_blamed_on_the_disk(
+    fault: Exception, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read1(*_: object) -> bytes:
+        raise fault
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read1", read1)
+    with pytest.raises(DataError, match=r"cannot be downloaded: .*Without a network"):
+        get(site, tmp_path / "a")
+    assert len(site.asked) == TRIES
+
+
+def test_a_full_disk_is_not_blamed_on_the_network(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("curette.data.download._remember", full)
+    with pytest.raises(DataError, match=r"cannot be written: .*No space left on device"):
+        get(site, tmp_path / "a")
+    assert len(site.asked) == 1
 
 
 def test_two_at_once(site: Site, tmp_path: Path) -> None:

@@ -171,21 +171,27 @@ def _connect(remote: Remote, path: Path, part: Path, progress: Meter | None) -> 
     headers = {"User-Agent": f"curette/{curette.__version__}", "Accept-Encoding": "identity"}
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": known}
+    request = urllib.request.Request(remote.url, headers=headers)
     try:
-        request = urllib.request.Request(remote.url, headers=headers)
-        with urllib.request.build_opener(_Plain, _Secure).open(request, timeout=TIMEOUT) as answer:
-            start, total = _range(answer, have)
-            _check_space(part, total, start)
-            _remember(remote, part, answer)
-            _copy(answer, part, start, total, progress)
+        answer = urllib.request.build_opener(_Plain, _Secure).open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as problem:
         _refused(problem, remote, path, part, have)
-    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as problem:
+        return
+    except (OSError, http.client.HTTPException) as problem:
         reason = getattr(problem, "reason", None) or problem
         gone = isinstance(reason, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError))
         # urllib wraps what goes wrong before the server answers, and only that, into URLError.
         kind = _UnreachedError if isinstance(problem, urllib.error.URLError) and not gone else _BrokenError
-        raise kind(str(reason) or type(problem).__name__) from problem
+        raise kind(_said(reason)) from problem
+    with answer:
+        start, total = _range(answer, have)
+        _check_space(part, total, start)
+        _remember(remote, part, answer)
+        _copy(answer, part, start, total, progress)
+
+
+def _said(problem: object) -> str:
+    return str(problem) or type(problem).__name__
 
 
 def _impatient(connection: type[http.client.HTTPConnection]) -> type[http.client.HTTPConnection]:
@@ -236,7 +242,7 @@ def _copy(answer: Any, part: Path, start: int, total: int | None, progress: Mete
         file.seek(start)
         done = start
         try:
-            while block := answer.read1(BLOCK):
+            while block := _block(answer):
                 file.write(block)
                 done += len(block)
                 if progress:
@@ -246,6 +252,17 @@ def _copy(answer: Any, part: Path, start: int, total: int | None, progress: Mete
             raise _BrokenError(f"the connection ended after {done + len(problem.partial)} bytes") from problem
     if total is not None and done < total:
         raise _BrokenError(f"the connection ended after {done} of {total} bytes")
+
+
+def _block(answer: Any) -> bytes:
+    """The next bytes. What goes wrong here is the network's fault, what goes wrong in writing them the disk's."""
+    try:
+        block: bytes = answer.read1(BLOCK)
+    except http.client.IncompleteRead:
+        raise  # it brings the last bytes
+    except (OSError, http.client.HTTPException) as problem:
+        raise _BrokenError(_said(problem)) from problem
+    return block
 
 
 def _refused(problem: urllib.error.HTTPError, remote: Remote, path: Path, part: Path, have: int) -> None:
