@@ -140,8 +140,8 @@ def test_every_bad_file_is_named_in_one_message(clinic: Path) -> None:
         "missing file of channels.ADC (1): case p1-a",
         "image without label (1): case p1-b",
         "label without image (1): masks/p9_a.nii.gz",
-        "channel of another shape than the first (1): a_adc.nii (first 8×10×4, channel 8×9×4)",
-        "channel whose header places it elsewhere than the first (1): a_adc.nii (up to 12.0 mm",
+        f"channel of another shape than the first (1): {clinic}/scans/p3/a_adc.nii (first 8×10×4, channel 8×9×4)",
+        f"channel whose header places it elsewhere than the first (1): {clinic}/scans/p4/a_adc.nii (up to 12.0 mm",
     ):
         assert words in str(caught.value)
     with pytest.warns(CuretteWarning, match="5 problems"):

@@ -16,6 +16,7 @@ from curette.data.nifti import canonical_shape
 from curette.errors import CuretteWarning, DataError
 
 SHOWN = 50
+_COLOUR = ", set options.colour (in a dataset.toml: colour) to 'grey' or 'rgb'"
 
 
 class BadFilesError(DataError):
@@ -108,10 +109,12 @@ class Pair:
 def check_pairs(pairs: Sequence[Pair], problems: Problems, channels: int | None = None) -> list[Pair]:
     """Compare headers of images and labels, without loading voxels, and return the pairs that fit.
 
-    Noted as problems: files that cannot be read, a label of another shape than its image, lying elsewhere in space or with
-    a fourth axis, and images whose number of channels is not `channels` (None: what most of them have).
+    Noted as problems: files that cannot be read, a label of another shape than its image, more than a voxel away from it
+    along any axis or with a fourth axis, and images whose number of channels is not `channels` (None: what most of them have, in
+    layouts whose option ``colour`` can make pictures alike).
     """
     good: list[tuple[Pair, int]] = []
+    free = channels is None
     for pair in pairs:
         try:
             geometry, found = pair.image.header()
@@ -121,27 +124,31 @@ def check_pairs(pairs: Sequence[Pair], problems: Problems, channels: int | None 
             problems.add("file that cannot be used", str(problem).removesuffix("."))
             continue
         if pair.label and other and len(other[0].shape) == 3 and other[1] != 1:
-            problems.add("label with several values a voxel", f"{pair.label.path.name} has {other[1]}")
+            problems.add("label with several values a voxel", f"{pair.label.name} has {other[1]}")
             continue
         if other and (trouble := _mismatch(geometry, other[0], "label", "its image")):
             problems.add(trouble[0], f"{pair.shown or pair.id} ({trouble[1]})")
             continue
         for source, (grid, _) in more:
             if trouble := _mismatch(geometry, grid, "channel", "the first"):
-                problems.add(trouble[0], f"{source.path.name} ({trouble[1]})")
+                problems.add(trouble[0], f"{source.name} ({trouble[1]})")
                 break
         else:
             good.append((pair, found + sum(count for _, (_, count) in more)))
-    if good and channels is None:
+    if good and free:
         channels = Counter(found for _, found in good).most_common(1)[0][0]
     for pair, found in good:
         if found != channels:
-            hint = ", set options.colour to 'grey' or 'rgb'" if {found, channels} == {1, 3} else ""
+            hint = _COLOUR if free and {found, channels} == {1, 3} and _one_picture(pair) else ""
             problems.add(
                 f"image with another number of channels (or time steps) than {channels}",
-                f"{pair.image.path.name} has {found}{hint}",
+                f"{pair.image.name} has {found}{hint}",
             )
     return [pair for pair, found in good if found == channels]
+
+
+def _one_picture(pair: Pair) -> bool:
+    return not pair.more and len(pair.image.header()[0].shape) == 2
 
 
 def without_lonely(pairs: Sequence[Pair], problems: Problems) -> list[Pair]:
@@ -163,8 +170,11 @@ def _mismatch(first: Geometry, second: Geometry, what: str, whose: str) -> tuple
         return f"{what} of another shape than {whose}", f"{whose.split()[1]} {times[0]}, {what} {times[1]}"
     if len(shape) == 3:
         corners = np.array(np.meshgrid(*((0, n - 1) for n in shape), 1)).reshape(4, -1)
-        off = float(np.linalg.norm(((first.affine - second.affine) @ corners)[:3], axis=0).max())
-        if off > max(first.spacing):
+        away = ((second.affine - first.affine) @ corners)[:3]
+        # In voxels along each axis of `first`: a millimetre is little between thick slices and much within them.
+        voxels = np.abs(np.linalg.solve(first.affine[:3, :3], away))
+        if voxels.max() > 1:
+            off = float(np.linalg.norm(away, axis=0).max())
             return (
                 f"{what} whose header places it elsewhere than {whose}",
                 f"up to {off:.1f} mm apart; copy the {whose.split()[1]}'s header if the voxels do correspond",
