@@ -1,15 +1,15 @@
 """Making the cache: read and check every file, scale intensities, resample, cut into units.
 
 Two passes over the cases, one case in memory at a time. The first reads the files, collects whatever is wrong with any
-of them and spools scaled images; the second, which knows the largest size, cuts units out of the spool. So no file is
-read twice, and the cache needs room for the images twice while it is being made.
+of them and spools scaled images, shrunk already where the settings say to what; the second, which knows the largest
+size, cuts units out of the spool. So no file is read twice, and the cache needs room for the images twice while it is
+being made. Whether there is that room is estimated from headers before the first file is read.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 
 from curette.data.case import Case, Dataset, Geometry
 from curette.data.check import Problems
-from curette.data.grid import Grid, plane
+from curette.data.grid import Grid, interpolate
 from curette.data.labels import encode
+from curette.data.plan import check_before, check_room, plan, spooled
 from curette.data.prepared import NO_TARGET
-from curette.errors import DataError, SettingError
+from curette.errors import DataError
 from curette.recipe import Data, Prepare
-
-MULTIPLE = 16  # networks halve the size up to four times
 
 Progress = Callable[[int, int], None]
 
@@ -52,6 +51,7 @@ class _Read:
     case: Case
     geometry: Geometry
     shape: tuple[int, ...]
+    spooled: tuple[int, ...]  # `shape`, or less where the image was shrunk at once
     offset: int  # in the spool, float32 values
     truth: int  # in the truth, voxels
 
@@ -79,7 +79,8 @@ class Build:
         """Write all files; return the facts."""
         task = self.dataset.task
         read = self._read_all()
-        grids = self._grids(read)
+        shapes, spacings = [r.shape for r in read], [r.geometry.spacing for r in read]
+        grids = plan(shapes, spacings, self.axis, self.settings)
         self._write_units(read, grids)
         (self.draft / "spool.bin").unlink()
         self._write_index(read, grids)
@@ -100,6 +101,8 @@ class Build:
             twice = next(a.id for a, b in itertools.pairwise(cases) if a.id == b.id)
             raise DataError(f"Data set '{self.dataset.name}' has two cases '{twice}'. Rename one.")
         labelled = any(_labelled(c) for c in cases)
+        counted = [c for c in cases if _labelled(c)] if labelled else cases
+        check_before(counted, self.dataset.task, self.axis, self.settings, self.draft)
         read: list[_Read] = []
         with (self.draft / "spool.bin").open("wb") as spool, (self.draft / "truth.bin").open("wb") as truth:
             for done, case in enumerate(cases):
@@ -134,8 +137,9 @@ class Build:
             raise DataError(f"{case.images[0].name} has {len(image)} channels where the task has {channels}")
         indices = self._read_label(case, shape)  # before anything is written: a bad case leaves no trace
         self.channels = channels
-        found = _Read(case, geometry, shape, spool.tell() // 4, truth.tell())
-        spool.write(scale(image, self.settings.percentiles).tobytes())
+        kept = spooled(shape, geometry.spacing, self.axis, self.settings)
+        found = _Read(case, geometry, shape, kept, spool.tell() // 4, truth.tell())
+        spool.write(interpolate(scale(image, self.settings.percentiles), kept).tobytes())
         if indices is not None:
             truth.write(indices.tobytes())
         return found
@@ -158,28 +162,10 @@ class Build:
         self.seen.update(np.flatnonzero(np.bincount(indices.ravel(), minlength=256)).tolist())
         return indices
 
-    def _grids(self, read: Sequence[_Read]) -> list[Grid]:
-        spaced = [_resampled(r.shape, r.geometry.spacing, self.settings.spacing) for r in read]
-        if self.settings.size:
-            size = tuple(self.settings.size)
-        elif self.volumes and self.settings.fit == "pad":
-            return [Grid(r.shape, s, None, s) for r, s in zip(read, spaced, strict=True)]
-        else:
-            planes = np.array([plane(shape, self.axis) for shape in spaced]).max(axis=0)
-            size = tuple(-(-int(n) // MULTIPLE) * MULTIPLE for n in planes)
-        if self.settings.fit == "resize":
-            spaced = [_stretched(shape, self.axis, size) for shape in spaced]
-        return [Grid(r.shape, s, self.axis, size) for r, s in zip(read, spaced, strict=True)]
-
     def _write_units(self, read: Sequence[_Read], grids: Sequence[Grid]) -> None:
         units, size = sum(g.units for g in grids), grids[0].size
         pixels = sum(g.units * math.prod(g.size) for g in grids)
-        needed, free = 4 * pixels * self.channels, shutil.disk_usage(self.draft).free
-        if needed > free:
-            raise SettingError(
-                f"{units} units of {'×'.join(map(str, size))} take {needed / 1e9:.1f} GB, but {self.draft.parent} has "
-                f"{free / 1e9:.1f} GB free. Set a smaller prepare.size, or prepare.cache to another disk."
-            )
+        check_room(grids, self.channels, self.draft)
         # Volumes have sizes of their own, so they lie one behind the other in arrays of one dimension.
         shape = (pixels * self.channels,) if self.volumes else (units, self.channels, *size)
         images = np.lib.format.open_memmap(self.draft / "images.npy", "w+", np.float32, shape)
@@ -193,9 +179,9 @@ class Build:
         start = 0
         for item, grid in zip(read, grids, strict=True):
             step = math.prod(grid.size) if self.volumes else grid.units
-            stop, voxels = start + step, int(np.prod(item.shape))
-            image = spool[item.offset : item.offset + voxels * self.channels].reshape(
-                self.channels, *item.shape
+            stop, voxels, kept = start + step, math.prod(item.shape), math.prod(item.spooled)
+            image = spool[item.offset : item.offset + kept * self.channels].reshape(
+                self.channels, *item.spooled
             )
             place, unit = images[start:stop], labels[start:stop]
             if self.volumes:
@@ -258,18 +244,3 @@ class Build:
 
 def _labelled(case: Case) -> bool:
     return case.label is not None or case.target is not None
-
-
-def _resampled(
-    shape: tuple[int, ...], have: Sequence[float], want: Sequence[float] | None
-) -> tuple[int, ...]:
-    if want is None:
-        return shape
-    return tuple(
-        max(1, round(n * old / new)) if new else n for n, old, new in zip(shape, have, want, strict=True)
-    )
-
-
-def _stretched(shape: tuple[int, ...], axis: int | None, size: tuple[int, ...]) -> tuple[int, ...]:
-    lengths = iter(size)
-    return tuple(n if i == axis else next(lengths) for i, n in enumerate(shape))

@@ -110,8 +110,8 @@ def check_pairs(pairs: Sequence[Pair], problems: Problems, channels: int | None 
     """Compare headers of images and labels, without loading voxels, and return the pairs that fit.
 
     Noted as problems: files that cannot be read, a label of another shape than its image, more than a voxel away from it
-    along any axis or with a fourth axis, and images whose number of channels is not `channels` (None: what most of them have, in
-    layouts whose option ``colour`` can make pictures alike).
+    along any axis or with a fourth axis, and images whose number of channels is not `channels` (None: what most of them
+    have, in layouts whose option ``colour`` can make pictures alike).
     """
     good: list[tuple[Pair, int]] = []
     free = channels is None
