@@ -13,7 +13,7 @@ from curette.data.check import BadFilesError, Problems
 from curette.data.datasets import open_dataset
 from curette.data.download import matches
 from curette.data.labels import encode
-from curette.errors import CuretteWarning, DataError
+from curette.errors import CuretteWarning, DataError, SettingError
 from curette.recipe import Data
 from curette.task import Task
 
@@ -67,7 +67,7 @@ def _opened(data: Data, problems: Problems) -> Dataset | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CuretteWarning)  # what it says is known by now
             return open_dataset(data.model_copy(update={"skip_bad": True}))
-    except DataError:  # nothing is left
+    except (DataError, SettingError):  # nothing is left; as settings these were fine the first time
         return None
 
 
