@@ -14,6 +14,7 @@ from curette.bench.report import build_report
 from curette.errors import CuretteError, DataError, SettingError
 from curette.papers import PAPERS
 from curette.papers.reproduce import plan, run
+from curette.recipe import Study
 from fakes import FakeLearner
 from tiny_paper import fake_learner, tiny_paper
 
@@ -178,3 +179,38 @@ def test_every_paper_runs_on_made_up_data(name: str, part: str, tmp_path: Path) 
     cells = [c for t in found["tables"] for row in t["rows"] if row["name"] == "Random" for c in row["cells"]]
     assert any(c["ours"] is not None for c in cells)
     assert any("stands for" in warning for warning in found["warnings"])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The 21 epochs of the training that goes on were used up")
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("pcdal", "phantom"),
+        ("pcdal", "phantom-3d"),
+        ("sbc-al", "phantom"),
+        ("paal", "phantom"),
+        ("melanoma", "phantom"),
+    ],
+)
+def test_every_row_of_every_paper_is_trained_and_queried(name: str, part: str, tmp_path: Path) -> None:
+    """Its own network, companions, triggers and strategies, with as little of everything as will do."""
+    paper = PAPERS[name]
+    chosen, studies = plan(paper.part(part), "small", seeds=1)
+    found = run(paper, chosen, "small", {arm: _least(study) for arm, study in studies.items()}, tmp_path)
+    for table in found["tables"]:
+        for row in table["rows"]:
+            assert row["missing"] or any(cell["ours"] is not None for cell in row["cells"]), row["name"]
+    assert not [o for o in found["orderings"] if o["verdict"] == "not run"]
+
+
+def _least(study: Study) -> Study:
+    """The study on small patients, in two batches a training, or in epochs enough for its triggers."""
+    depth = 16 if study.data.unit == "volume" else 8
+    sizes = {"phantom": {"size": [16, 16, depth]}, "lesions": {"size": [16, 16]}}
+    changes: dict[str, Any] = {"steps": 2, "batch": 4} if study.train.epochs is None else {"epochs": 21}
+    if study.train.crop:
+        changes["crop"] = (16, 16, 16)
+    data = study.data.model_copy(update={"options": study.data.options | sizes[study.data.dataset]})
+    train = study.train.model_copy(update=changes)
+    return study.model_copy(update={"data": data, "train": train, "gallery": False})

@@ -107,7 +107,7 @@ _SMALL: dict[str, Any] = {
     "seeds": [0, 1, 2],
     "split": {"train": 0.7, "val": 0.1, "test": 0.2, "folds": None, "order": None},
     "train": {
-        "model": "unet", "epochs": 40, "batch": 16, "schedule": "constant", "patience": 0, "keep": "last",
+        "model": "unet", "epochs": 100, "batch": 4, "schedule": "constant", "patience": 0, "keep": "last",
     },
     "query": {"initial": "5%", "budget": "5%", "cycles": 4, "trigger": "every(5, first=10)"},
 }  # fmt: skip
@@ -186,7 +186,11 @@ PAPER = Paper(
                 "data": {"dataset": "msd", "unit": "slice"},
                 "prepare": {"size": [64, 64]},
             },
-            small=_SMALL | {"split": {"train": 12, "val": 3, "test": 10, "folds": None, "order": None}},
+            small=_SMALL
+            | {
+                "prepare": {"spacing": [2, 2, 0], "size": [32, 32]},
+                "split": {"train": 12, "val": 3, "test": 10, "folds": None, "order": None},
+            },
             arms=_arms(_HEART),
             claims=(*_claims(_ROWS), *_ABLATION_CLAIMS),
             stands_for="acdc",
@@ -204,7 +208,7 @@ PAPER = Paper(
             },
             small=_SMALL
             | {
-                "data": {"options": {"patients": 30}},
+                "data": {"options": {"patients": 30, "size": [32, 32, 16]}},
                 "split": {"train": 16, "val": 4, "test": 10, "folds": None, "order": None},
             },
             arms=_arms(_HEART),
@@ -229,7 +233,9 @@ PAPER = Paper(
         "Features are not scaled and k-means clusters the pool alone, as released; the presets of these names scale features.",
         "Budget of a query: the paper divides the cap by the number of queries, the release takes the initial set off first. Taken: "
         "the release's.",
-        "Small scale: one study that is read at all three caps, instead of one for each.",
+        "Small scale: one study that is read at all three caps, instead of one for each; 100 epochs in batches of 4, and the hippocampus "
+        "at 2 mm. In 40 epochs with batches of 16 the network had learnt nothing by the first query (Dice 0), and incremental querying had "
+        "used up the epochs at its second.",
         "Intensity windows of each data set are replaced by the range of each scan, steps of five degrees by any angle up to 15. "
         "Elastic deformation and salt-and-pepper noise have curette's own measures; the released deformation fades away by a bug.",
         "Label smoothing of 0.1 is in the release only. Taken.",
