@@ -357,6 +357,25 @@ def test_left_atrium_lists(tmp_path: Path) -> None:
     assert "has 3 of 100" in refusal("left_atrium", root, partial=False)
 
 
+def test_left_atrium_patients_are_never_left_out_in_silence(tmp_path: Path) -> None:
+    root = releases.left_atrium(tmp_path)
+    dataset = load("left_atrium", root / "2018LA_Seg_Training Set")  # the lists lie beside it
+    assert [c.split for c in dataset.cases] == ["train", "train", "test"]
+    (root / "train.list").write_text("0RZDK210BSMWAA6467LU\n")
+    assert "patient that is in no list (1): 1D7CUD1955YZPGK8XHJX" in refusal("left_atrium", root)
+    (root / "test.list").unlink()
+    assert "train.list is there, but test.list" in refusal("left_atrium", root)
+
+
+@pytest.mark.parametrize(("name", "path"), [("left_atrium", "test.list"), ("acdc_h5", "train_slices.list")])
+def test_a_list_that_is_no_text_is_named(name: str, path: str, tmp_path: Path) -> None:
+    root = MAKERS[name](tmp_path)
+    (root / path).write_text((root / path).read_text(), encoding="utf-16")
+    assert f"{path} cannot be read as text" in refusal(name, root)
+    (root / path).write_text((root / path).read_text(encoding="utf-16"), encoding="utf-8-sig")
+    assert {c.split for c in load(name, root).cases} >= {"train", "test"}
+
+
 def test_pictures_keep_the_published_split(tmp_path: Path) -> None:
     for name in ("isic2018", "covid_qu"):
         dataset = load(name, MAKERS[name](tmp_path / name))

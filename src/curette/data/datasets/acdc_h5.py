@@ -17,7 +17,7 @@ from pathlib import Path
 from curette.data.case import Dataset
 from curette.data.check import Pair
 from curette.data.datasets.acdc import CLASSES
-from curette.data.datasets.layout import Release, choice, release, segmentation
+from curette.data.datasets.layout import Release, choice, lines, release, segmentation
 from curette.data.hdf5 import Hdf5Source
 from curette.registry import register
 
@@ -81,10 +81,8 @@ def _splits(reading: Release, folder: Path, found: dict[str, Path], slices: bool
     for part in ("train", "val", "test"):
         for listed in (f"{part}_slices.list", f"{part}.list"):
             path = reading.root / listed
-            for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-                case = line.strip().removesuffix(".h5")
-                if not case:
-                    continue
+            for line in lines(path) if path.is_file() else ():
+                case = line.removesuffix(".h5")
                 if not _NAME.match(case):
                     reading.problems.add("line of a list that names no case", f"{listed}: {case}")
                     continue

@@ -118,6 +118,17 @@ def folders(root: Path, pattern: str, depth: int = 2) -> list[Path]:
     return sorted(found, key=lambda p: (p.name, p))
 
 
+def lines(path: Path) -> list[str]:
+    """Lines of a list that belongs to a release, stripped, without empty ones. Raises `DataError` naming the file."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise DataError(
+            f"{path} cannot be read as text: {problem}. Download it again, or save it as UTF-8."
+        ) from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 def unique(paths: Iterable[Path], reading: Release) -> list[Path]:
     """The paths with distinct names; a name that is there twice becomes a problem and is left out."""
     named: dict[str, list[Path]] = {}

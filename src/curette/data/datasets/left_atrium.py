@@ -3,7 +3,7 @@
 2018LA_Seg_Training Set/
     0RZDK210BSMWAA6467LU/       mri_norm2.h5: arrays image and label, [x, y, z]
     …                           100 folders
-train.list  test.list           names of folders, 80 and 20 (beside the folder above, or in it)
+train.list  test.list           names of folders, 80 and 20 (beside the folder above, or in it), both or neither
 
 Layout of the UA-MT code base (Yu et al. 2019), which cropped the challenge's volumes around the atrium and normalised them.
 The files hold no spacing; the challenge's voxels are 0.625 mm wide along every axis (Xiong et al. 2021).
@@ -15,8 +15,9 @@ from pathlib import Path
 
 from curette.data.case import Dataset
 from curette.data.check import Pair
-from curette.data.datasets.layout import Release, release, segmentation
+from curette.data.datasets.layout import Release, lines, release, segmentation
 from curette.data.hdf5 import Hdf5Source
+from curette.errors import DataError
 from curette.registry import register
 
 SPACING = (0.625, 0.625, 0.625)
@@ -37,7 +38,8 @@ def left_atrium(root: Path | None, skip_bad: bool = False, *, partial: bool = Fa
     """Contrast-enhanced heart MR, cropped around the left atrium, one volume a patient; 0.625 mm voxels.
 
     Where train.list and test.list are there, they are the split and say what must be there; else, unless `partial`, 100
-    folders must. Raises one `DataError` that names every missing and every bad file, `MissingExtraError` without h5py.
+    folders must. Raises one `DataError` that names every patient in neither list, every missing and every bad file; one for
+    a list without the other; and `MissingExtraError` without h5py.
     """
     reading = release("left_atrium", root, "'2018LA_Seg_Training Set' and train.list", partial)
     inner = reading.root / "2018LA_Seg_Training Set"
@@ -45,6 +47,9 @@ def left_atrium(root: Path | None, skip_bad: bool = False, *, partial: bool = Fa
     found = {p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")}
     split = _split(reading, folder)
     if split:
+        for case in sorted(found - set(split)):
+            if (folder / case / _FILE).is_file():
+                reading.problems.add("patient that is in no list", case)
         found &= set(split)
         reading.expect("case", split, found)
     else:
@@ -59,11 +64,20 @@ def left_atrium(root: Path | None, skip_bad: bool = False, *, partial: bool = Fa
 
 
 def _split(reading: Release, folder: Path) -> dict[str, str]:
+    """Part of the split by case; empty where there are no lists. Raises `DataError` where there is only one of the two."""
+    places = (reading.root, folder, folder.absolute().parent)  # the lists lie in the folder or beside it
+    named = {part: [place / f"{part}.list" for place in places] for part in ("train", "test")}
+    found = {part: next((p for p in paths if p.is_file()), None) for part, paths in named.items()}
     split: dict[str, str] = {}
-    for part in ("train", "test"):
-        lists = [p for p in (reading.root / f"{part}.list", folder / f"{part}.list") if p.is_file()]
-        for line in lists[0].read_text(encoding="utf-8").splitlines() if lists else ():
-            case = line.strip().partition("/")[0]  # some lists name the file, not the folder
-            if case and split.setdefault(case, part) != part:
+    for part, path in found.items():
+        other = next((p for p in found.values() if p), None)
+        if path is None and other:
+            raise DataError(
+                f"{other} is there, but {part}.list, the other half of the split, is not. Put it beside that one, or "
+                f"remove {other.name} to let curette split the patients."
+            )
+        for line in lines(path) if path else ():
+            case = line.partition("/")[0]  # some lists name the file, not the folder
+            if split.setdefault(case, part) != part:
                 reading.problems.add("patient on two sides of the split", case)
     return split
