@@ -209,6 +209,13 @@ def test_a_class_with_a_single_image(tmp_path: Path) -> None:
         assert len(load(tmp_path, skip_bad=True).cases) == 4
 
 
+def test_a_class_that_a_damaged_file_leaves_with_a_single_image(tmp_path: Path) -> None:
+    classes(tmp_path, "ill", "healthy", "rare", images=2)
+    (tmp_path / "rare" / "p0_r.png").write_bytes(b"")
+    with pytest.warns(CuretteWarning, match=r"class with a single image.* \(1\): rare/p1_r\.png"):
+        assert len(load(tmp_path, skip_bad=True).cases) == 4
+
+
 def test_classes_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="value in the masks"):
         load(pictures(tmp_path), classes={"background": "0"})

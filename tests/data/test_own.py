@@ -69,8 +69,7 @@ def test_pictures_with_the_patient_in_the_name_and_a_split(tmp_path: Path) -> No
         "patient = '^(.*?)_'\nchannels = {photo = '{split}/{case}.png'}\n"
         "labels = {files = '{split}/{case}-mask.png'}\nclasses = {background = 0, mole = 1}",
     )
-    with pytest.raises(DataError, match=r"image without label \(4\)"):
-        load(tmp_path)  # the masks match the path of the channel as well
+    assert [c.id for c in load(tmp_path).cases] == ["e0_x", "e1_x", "r0_x", "r1_x"]
     described(
         tmp_path,
         "patient = '^(.*?)_'\nchannels = {photo = '{split}/{case}_x.png'}\n"
@@ -84,6 +83,51 @@ def test_pictures_with_the_patient_in_the_name_and_a_split(tmp_path: Path) -> No
         ("e0", "e", "test"), ("e1", "e", "test"), ("r0", "r", "train"), ("r1", "r", "train"),
     ]  # fmt: skip
     assert dataset.task.channels == ("photo red", "photo green", "photo blue")
+
+
+def test_a_file_belongs_to_the_path_that_says_most_of_its_name(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for ending in ("", "_adc"):
+            nifti(tmp_path / f"{name}{ending}.nii.gz", volume(seed=len(ending)))
+        nifti(tmp_path / f"{name}_mask.nii.gz", blob())
+    described(
+        tmp_path,
+        "channels = {T2 = '{case}.nii.gz', ADC = '{case}_adc.nii.gz'}\n"
+        "labels = {files = '{case}_mask.nii.gz'}\nclasses = {background = 0, x = 1}",
+    )
+    dataset = load(tmp_path)
+    assert [c.id for c in dataset.cases] == ["a", "b"]
+    assert [p.path.name for p in dataset.cases[0].images] == ["a.nii.gz", "a_adc.nii.gz"]
+    assert dataset.cases[0].label.path.name == "a_mask.nii.gz"
+
+
+@pytest.mark.parametrize("place", ["case", "patient"])
+def test_numbers_that_begin_anew_in_each_part_of_the_split(place: str, tmp_path: Path) -> None:
+    for part, names in (("train", ("1", "2")), ("test", ("1", "3"))):
+        for name in names:
+            png(tmp_path / part / "img" / f"{name}.png", volume((20, 12)).astype(np.uint8))
+            png(tmp_path / part / "seg" / f"{name}.png", blob((20, 12)))
+    text = (
+        "channels = {grey = '{split}/img/{case}.png'}\nlabels = {files = '{split}/seg/{case}.png'}\n"
+        "classes = {background = 0, x = 1}"
+    )
+    described(tmp_path, text.replace("{case}", f"{{{place}}}"))
+    cases = load(tmp_path).cases
+    assert [c.id for c in cases] == ["2", "3", "test-1", "train-1"]
+    # A number is another patient in each part; what the paths call a patient is the same one.
+    known = ["2", "3", "1", "1"] if place == "patient" else [c.id for c in cases]
+    assert [c.patient for c in cases] == known
+
+
+def test_a_class_with_a_single_image(tmp_path: Path) -> None:
+    for name in ("ill/a", "ill/b", "well/a", "well/b", "rare/a", "rare/b"):
+        png(tmp_path / f"{name}.png", volume((20, 12)).astype(np.uint8))
+    (tmp_path / "rare" / "b.png").write_bytes(b"")
+    described(tmp_path, "channels = {photo = '{class}/{case}.png'}")
+    with pytest.raises(DataError, match=r"class with a single image.* \(1\): rare/a\.png"):
+        load(tmp_path)
+    with pytest.warns(CuretteWarning, match="2 problems"):
+        assert len(load(tmp_path, skip_bad=True).cases) == 4
 
 
 def test_classification_by_folder(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -172,7 +172,7 @@ def _segmentation(
         )
         for p in pairs
     ]  # fmt: skip
-    pairs = check_pairs(_unique(pairs, problems), problems)
+    pairs = check_pairs(distinct(pairs, problems, layout.patient is not None), problems)
     problems.settle(skip_bad, stacklevel=4)
     if not pairs:
         raise DataError(
@@ -248,7 +248,8 @@ def _classification(
                 source = FileSource(paths[0], 2, colour=layout.colour)
                 shown = _short(paths[0], root)
                 pairs.append(Pair(case, who, source, None, split, names.index(sub.name), shown))
-    pairs = check_pairs(without_lonely(_unique(pairs, problems), problems), problems)
+    pairs = check_pairs(distinct(pairs, problems, layout.patient is not None), problems)
+    pairs = without_lonely(pairs, problems)  # last: a class of two may have lost one to the check
     problems.settle(skip_bad, stacklevel=4)
     if not pairs:
         raise DataError(f"{root} holds no image that can be used.")
@@ -256,8 +257,11 @@ def _classification(
     return _dataset(root, task, pairs, skipped)
 
 
-def _unique(pairs: list[Pair], problems: Problems) -> list[Pair]:
-    """Case ids must not clash across parts of the split: those that do get the part's name in front."""
+def distinct(pairs: list[Pair], problems: Problems, named: bool) -> list[Pair]:
+    """Case ids must not clash across parts of the split: those that do get the part's name in front.
+
+    So do their patients, unless they are `named`, which says that a patient of that name is the same one in every part.
+    """
     count = Counter(pair.id for pair in pairs)
     if max(count.values(), default=1) > 1:
         renamed = [(p, f"{p.split}-{p.id}" if p.split and count[p.id] > 1 else p.id) for p in pairs]
@@ -266,7 +270,7 @@ def _unique(pairs: list[Pair], problems: Problems) -> list[Pair]:
             if count[case] > 1:
                 problems.add("name that is there twice", p.shown)
         pairs = [
-            Pair(case, case if p.patient == p.id else p.patient, p.image, p.label, p.split, p.target, p.shown)
+            replace(p, id=case, patient=p.patient if named else case)
             for p, case in renamed
             if count[case] == 1
         ]

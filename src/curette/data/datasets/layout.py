@@ -88,7 +88,7 @@ class Release:
         notes: tuple[str, ...] = (),
     ) -> Dataset:
         """Check the headers of all pairs, settle the problems, and put the cases together in id order."""
-        good = check_pairs(without_lonely(pairs, self.problems), self.problems, len(task.channels))
+        good = without_lonely(check_pairs(pairs, self.problems, len(task.channels)), self.problems)
         self.problems.settle(skip_bad, stacklevel=4)
         if not good:
             raise DataError(f"{self.root} holds no case that the data set '{self.name}' can use.")

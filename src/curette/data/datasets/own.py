@@ -14,13 +14,13 @@
     tumour = 255
 
 A path holds ``{case}`` or ``{patient}``, which stand for any part of a file or folder name, and may hold ``{split}``
-(train, val, test) and, for classification, ``{class}`` instead of the section ``[labels]``. ``*`` matches anything.
+(train, val, test) and, for classification, ``{class}`` instead of the section ``[labels]``. ``*`` matches anything. A file
+that fits several paths belongs to the one that says most of its name.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,8 +29,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tomlkit.exceptions import TOMLKitError
 
 from curette.data.case import Case, Dataset
-from curette.data.check import Pair, Problems, check_pairs
-from curette.data.datasets.folder import PARTS, spatial_axes
+from curette.data.check import Pair, Problems, check_pairs, without_lonely
+from curette.data.datasets.folder import PARTS, distinct, spatial_axes
 from curette.data.io import FileSource, ignored
 from curette.errors import DataError, SettingError, nearest
 from curette.registry import register
@@ -38,6 +38,7 @@ from curette.task import Task
 
 FILE = "dataset.toml"
 _PLACES = ("case", "patient", "split", "class")
+_Found = dict[tuple[tuple[str, str], ...], list[Path]]  # files by what the places of a path stand for
 
 
 class _Labels(BaseModel):
@@ -85,7 +86,7 @@ def own(root: Path | None, skip_bad: bool = False) -> Dataset:
     told = describe(path)
     problems = Problems(f"own data described in {path}")
     pairs, names = _pairs(told, path, problems)
-    pairs = check_pairs(pairs, problems)
+    pairs = without_lonely(check_pairs(pairs, problems), problems)
     problems.settle(skip_bad)
     if not pairs:
         raise SettingError(f"{path}: channels.{next(iter(told.channels))} matches no file that can be used.")
@@ -164,7 +165,7 @@ def _check_paths(told: Description, path: Path) -> None:
         ) from None
 
 
-def _found(text: str, folder: Path) -> dict[tuple[tuple[str, str], ...], list[Path]]:
+def _found(text: str, folder: Path) -> _Found:
     """Files that match a path, by what its places stand for."""
     pieces = re.split(r"(\{\w+\}|\*)", text)
     seen: set[str] = set()
@@ -180,7 +181,7 @@ def _found(text: str, folder: Path) -> dict[tuple[tuple[str, str], ...], list[Pa
         else:
             pattern += f"(?P<p_{name}>[^/]+?)"
             seen.add(name)
-    found: dict[tuple[tuple[str, str], ...], list[Path]] = {}
+    found: _Found = {}
     for path in sorted(folder.glob(re.sub(r"\{\w+\}", "*", text))):
         match = re.fullmatch(pattern, path.relative_to(folder).as_posix())
         if match and path.is_file() and not ignored(path):
@@ -189,11 +190,27 @@ def _found(text: str, folder: Path) -> dict[tuple[tuple[str, str], ...], list[Pa
     return found
 
 
+def _closest(matched: dict[str, _Found]) -> dict[str, _Found]:
+    """Each file only under the path that says most of its name: a_mask.png is ``{case}_mask.png``, not ``{case}.png``."""
+    said = {text: len(re.sub(r"\{\w+\}|\*", "", text)) for text in matched}
+    most: dict[Path, int] = {}
+    for text, found in matched.items():
+        for path in (p for paths in found.values() for p in paths):
+            most[path] = max(most.get(path, 0), said[text])
+    kept = {
+        text: {key: [p for p in paths if said[text] == most[p]] for key, paths in found.items()}
+        for text, found in matched.items()
+    }
+    return {text: {key: paths for key, paths in found.items() if paths} for text, found in kept.items()}
+
+
 def _pairs(told: Description, path: Path, problems: Problems) -> tuple[list[Pair], tuple[str, ...]]:
     """Cases whose files are all there, and in classification the names of the classes; the rest become problems."""
     folder = path.parent
-    channels = {name: _found(text, folder) for name, text in told.channels.items()}
-    labels = _found(told.labels.files, folder) if told.labels else {}
+    texts = [*told.channels.values(), *([told.labels.files] if told.labels else [])]
+    matched = _closest({text: _found(text, folder) for text in texts})
+    channels = {name: matched[text] for name, text in told.channels.items()}
+    labels = matched[told.labels.files] if told.labels else {}
     keys = sorted({key for found in channels.values() for key in found})
     names = tuple(told.classes) if told.classes else tuple(sorted({dict(k).get("class", "") for k in keys}))
     values = [str(told.classes.get(name, name)) for name in names]
@@ -223,7 +240,8 @@ def _pairs(told: Description, path: Path, problems: Problems) -> tuple[list[Pair
             pairs.append(Pair(case, patient, first, truth, split, target, shown, tuple(more)))
     for part in sorted(set(labels) - used):
         problems.add("label without image", labels[part][0].relative_to(folder).as_posix())
-    return _unique(pairs, problems), names
+    named = bool(told.patient) or "{patient}" in next(iter(told.channels.values()))
+    return distinct(pairs, problems, named), names
 
 
 def _name(of: dict[str, str]) -> str:
@@ -252,16 +270,6 @@ def _patient(told: Description, of: dict[str, str], case: str, problems: Problem
         problems.add("name without the patient that the key patient looks for", of["case"])
         return None
     return match[match.re.groups and 1]
-
-
-def _unique(pairs: list[Pair], problems: Problems) -> list[Pair]:
-    count = Counter(p.id for p in pairs)
-    for pair in pairs:
-        if count[pair.id] > 1:
-            problems.add("name that is there twice", pair.shown)
-        elif "@" in pair.id:
-            problems.add("name with '@', which case ids may not hold", pair.shown)
-    return [p for p in pairs if count[p.id] == 1 and "@" not in p.id]
 
 
 def _task(told: Description, path: Path, first: Pair, names: tuple[str, ...]) -> Task:
