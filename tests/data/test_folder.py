@@ -170,6 +170,9 @@ def test_parts_of_a_given_split(tmp_path: Path) -> None:
     assert len({c.id for c in dataset.cases}) == 8
     assert {c.id: c.split for c in dataset.cases}["test-ill-p0_i"] == "test"
     assert {c.split for c in dataset.cases} == {"train", "test"}
+    for junk in ("__MACOSX", ".git"):
+        classes(tmp_path / junk, "other")
+    assert load(tmp_path) == dataset
     masked = tmp_path / "masked"
     pictures(masked / "training", 3)
     pictures(masked / "valid", 2)

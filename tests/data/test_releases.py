@@ -229,6 +229,31 @@ def test_a_root_that_is_none(name: str, tmp_path: Path) -> None:
     refusal(name, tmp_path, partial=False)
 
 
+@pytest.mark.parametrize(
+    ("name", "inner"),
+    [("acdc", "ACDC/database"), ("kits19", "kits19"), ("kvasir", "kvasir/v2"), ("isic2018", "ISIC/Task1"),
+     ("brats2019", "BraTS/MICCAI_BraTS_2019_Data_Training"), ("promise12", "PROMISE12/contest")],
+)  # fmt: skip
+def test_a_root_some_levels_higher(name: str, inner: str, tmp_path: Path) -> None:
+    root = MAKERS[name](tmp_path / inner)
+    file = min(p for p in root.rglob("*") if p.is_file())
+    junk = tmp_path / "__MACOSX" / file.relative_to(tmp_path)  # what a Mac packs along with each file
+    junk.parent.mkdir(parents=True)
+    junk.write_bytes(b"?")
+    assert len(load(name, tmp_path).cases) == len(load(name, root).cases)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"), [("kvasir", "polyps"), ("isic2018", "ISIC2018_Task1-2_Test_Input")]
+)
+def test_two_copies_of_a_folder_are_not_mixed(name: str, folder: str, tmp_path: Path) -> None:
+    for copy in ("a", "b"):
+        MAKERS[name](tmp_path / copy)
+    said = refusal(name, tmp_path)
+    assert "name that is there twice" in said
+    assert f"/{folder} and b/" in said
+
+
 def test_acdc_parts(tmp_path: Path) -> None:
     root = releases.acdc(tmp_path / "database")
     assert [c.id for c in load("acdc", root).cases][:2] == ["patient001_frame01", "patient001_frame08"]
@@ -322,6 +347,15 @@ def test_brats_channels_regions_and_patients(tmp_path: Path) -> None:
     assert "the training part has 3 of 335" in refusal("brats2019", root, partial=False)
 
 
+def test_brats_without_the_cases_for_validation(tmp_path: Path) -> None:
+    releases.brats2019(tmp_path / "MICCAI_BraTS_2019_Data_Training")
+    name = "BraTS19_CBICA_AAM_1"
+    for channel in ("flair", "t1", "t1ce", "t2"):
+        path = tmp_path / "MICCAI_BraTS_2019_Data_Validation" / name / f"{name}_{channel}.nii.gz"
+        nifti(path, releases.pair()[0])
+    assert len(load("brats2019", tmp_path, partial=False).cases) == 3
+
+
 def test_brats_channel_on_another_grid(tmp_path: Path) -> None:
     root = releases.brats2019(tmp_path)
     name = "BraTS19_2013_10_1"
@@ -340,6 +374,15 @@ def test_promise12_as_first_published(tmp_path: Path) -> None:
         "name that is there twice (1): TrainingData_Part1/Case00.mhd and TrainingData_Part2/Case00.mhd"
         in said
     )
+
+
+def test_promise12_folders(tmp_path: Path) -> None:
+    stored = releases.promise12(tmp_path / "stored")
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "latest" / "training_data").symlink_to(stored / "training_data")
+    assert len(load("promise12", tmp_path / "latest").cases) == 3
+    (stored / "test_data").rename(stored / "livechallenge_test_data")
+    assert len(load("promise12", stored).cases) == 3
 
 
 def test_left_atrium_lists(tmp_path: Path) -> None:
@@ -381,10 +424,10 @@ def test_pictures_keep_the_published_split(tmp_path: Path) -> None:
         dataset = load(name, MAKERS[name](tmp_path / name))
         assert {c.split for c in dataset.cases} == {"train", "val", "test"}
         assert any("every image counts as one" in note for note in dataset.notes)
-    inner = tmp_path / "isic2018" / "ISIC2018_Task1-2_Test_Input"
-    inner.rename(tmp_path / "moved")
-    inner.mkdir()
-    (tmp_path / "moved").rename(inner / inner.name)  # as some archives unpack
+    nested = tmp_path / "isic2018" / "ISIC2018_Task1-2_Test_Input"
+    nested.rename(tmp_path / "moved")
+    nested.mkdir()
+    (tmp_path / "moved").rename(nested / nested.name)  # as some archives unpack
     assert len(load("isic2018", tmp_path / "isic2018").cases) == 6
 
 

@@ -54,8 +54,12 @@ def brats2019(
     if not channels or len(set(channels)) < len(channels) or set(channels) - set(CHANNELS):
         raise SettingError(f"data.options.channels = {list(channels)}: choose among {', '.join(CHANNELS)}.")
     reading = release("brats2019", root, "HGG, LGG and name_mapping.csv", partial)
-    found = unique(folders(reading.root, "BraTS19_*"), reading)
-    _check_complete(reading, {p.name for p in found})
+    cases = folders(reading.root, "BraTS19_*")
+    graded = [
+        p for p in cases if p.parent.name in ("HGG", "LGG")
+    ]  # cases for validation lie elsewhere, without labels
+    found = unique(graded or cases, reading)
+    _check_complete(reading, found)
     pairs = []
     for folder in found:
         images = [folder / f"{folder.name}_{channel}.nii.gz" for channel in channels]
@@ -77,8 +81,9 @@ def brats2019(
     return reading.dataset(task, pairs, skip_bad, merge=((2, 1), (4, 1)) if whole else ())
 
 
-def _check_complete(reading: Release, found: set[str]) -> None:
-    tables = sorted([*reading.root.glob("name_mapping.csv"), *reading.root.glob("*/name_mapping.csv")])
+def _check_complete(reading: Release, found: list[Path]) -> None:
+    near = sorted({folder for p in found for folder in (p.parent, p.parent.parent)})
+    tables = [p for folder in (reading.root, *near) if (p := folder / "name_mapping.csv").is_file()]
     if not tables:
         reading.count("the training part", len(found), _CASES)
         return
@@ -87,4 +92,4 @@ def _check_complete(reading: Release, found: set[str]) -> None:
         listed = [row["BraTS_2019_subject_ID"] for row in rows]
     except (KeyError, UnicodeDecodeError, csv.Error):
         raise DataError(f"{tables[0]} has no column BraTS_2019_subject_ID. Download it again.") from None
-    reading.expect("case", (name for name in listed if name and name != "NA"), found)
+    reading.expect("case", (name for name in listed if name and name != "NA"), {p.name for p in found})

@@ -46,7 +46,7 @@ def covid_qu(root: Path | None, skip_bad: bool = False, *, partial: bool = False
     """
     reading = release("covid_qu", root, "Train, Val and Test", partial)
     inner = [
-        p.parent for p in folders(reading.root, "Train", 3) if (p / "COVID-19" / "infection masks").is_dir()
+        p.parent for p in folders(reading.root, "Train") if (p / "COVID-19" / "infection masks").is_dir()
     ]
     if not inner:
         raise DataError(f"{root} holds no folder Train/COVID-19/infection masks. Unpack the archive there.")

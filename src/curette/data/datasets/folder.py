@@ -31,6 +31,7 @@ from pydantic import ValidationError
 
 from curette.data.case import Case, Dataset
 from curette.data.check import OnDisk, Pair, Problems, check_pairs, without_lonely
+from curette.data.datasets.layout import hidden
 from curette.data.io import FileSource, ignored, reader, split_suffix, suffixes
 from curette.errors import DataError, SettingError
 from curette.registry import register
@@ -122,7 +123,7 @@ def _pattern(text: str) -> re.Pattern[str] | None:
 
 def _parts(root: Path) -> list[tuple[Path, str | None]]:
     """The folders to look into, with the part of the split each stands for."""
-    below = [p for p in sorted(root.iterdir()) if p.is_dir() and not ignored(p)]
+    below = [p for p in sorted(root.iterdir()) if p.is_dir() and not hidden(p.name)]
     if below and all(p.name.lower() in PARTS for p in below):
         return [(p, PARTS[p.name.lower()]) for p in below]
     return [(root, None)]
@@ -229,7 +230,7 @@ def _classification(
 ) -> Dataset:
     skipped: list[Path] = []
     folders = [(sub, split) for part, split in parts for sub in sorted(part.iterdir())]
-    folders = [(sub, split) for sub, split in folders if sub.is_dir() and not ignored(sub)]
+    folders = [(sub, split) for sub, split in folders if sub.is_dir() and not hidden(sub.name)]
     filed = [(sub, split, _files(sub, layout.image_suffix, skipped)) for sub, split in folders]
     names = sorted({sub.name for sub, _, files in filed if files})
     if len(names) < 2:

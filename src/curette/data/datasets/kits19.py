@@ -38,7 +38,7 @@ def kits19(
     there. Raises one `DataError` that names every missing case and file, and every bad pair.
     """
     reading = release("kits19", root, "data with case_00000", partial)
-    found = unique((p for p in folders(reading.root, "case_?????", 1) if p.name[5:].isdigit()), reading)
+    found = unique((p for p in folders(reading.root, "case_?????") if p.name[5:].isdigit()), reading)
     found = [p for p in found if int(p.name[5:]) < 210]
     reading.expect("case", (f"case_{n:05d}" for n in range(210)), {p.name for p in found})
     pairs = []

@@ -17,6 +17,8 @@ from curette.errors import DataError, SettingError
 from curette.registry import get
 from curette.task import Task
 
+DEPTH = 3  # ACDC/database/training/patient001, seen from the folder that the archive was unpacked in
+
 
 @dataclass(frozen=True)
 class MergedSource:
@@ -112,10 +114,24 @@ def release(name: str, root: Path | None, holds: str, partial: bool) -> Release:
     return Release(name, root, Problems(f"{name} data in {root}"), partial)
 
 
-def folders(root: Path, pattern: str, depth: int = 2) -> list[Path]:
-    """Folders of that name in the root or up to `depth` levels below: archives are unpacked in many ways."""
-    found = {p for level in range(depth + 1) for p in root.glob("*/" * level + pattern) if p.is_dir()}
-    return sorted(found, key=lambda p: (p.name, p))
+def hidden(folder: str) -> bool:
+    """Whether a folder of this name is none of the user's: a hidden one, or ``__MACOSX`` of archives packed on a Mac."""
+    return folder.startswith(".") or folder == "__MACOSX"
+
+
+def below(root: Path, pattern: str) -> list[Path]:
+    """What has that name in the root or up to three levels below, through links too: archives are unpacked in many ways.
+
+    Hidden folders and ``__MACOSX`` are not looked into.
+    """
+    found = (p for level in range(DEPTH + 1) for p in root.glob("*/" * level + pattern))
+    seen = {p for p in found if not any(map(hidden, p.relative_to(root).parts))}
+    return sorted(seen, key=lambda p: (p.name, p))
+
+
+def folders(root: Path, pattern: str) -> list[Path]:
+    """Folders among what is `below`."""
+    return [p for p in below(root, pattern) if p.is_dir()]
 
 
 def lines(path: Path) -> list[str]:

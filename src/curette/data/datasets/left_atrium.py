@@ -15,7 +15,7 @@ from pathlib import Path
 
 from curette.data.case import Dataset
 from curette.data.check import Pair
-from curette.data.datasets.layout import Release, lines, release, segmentation
+from curette.data.datasets.layout import Release, hidden, lines, release, segmentation
 from curette.data.hdf5 import Hdf5Source
 from curette.errors import DataError
 from curette.registry import register
@@ -44,7 +44,7 @@ def left_atrium(root: Path | None, skip_bad: bool = False, *, partial: bool = Fa
     reading = release("left_atrium", root, "'2018LA_Seg_Training Set' and train.list", partial)
     inner = reading.root / "2018LA_Seg_Training Set"
     folder = inner if inner.is_dir() else reading.root
-    found = {p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")}
+    found = {p.name for p in folder.iterdir() if p.is_dir() and not hidden(p.name)}
     split = _split(reading, folder)
     if split:
         for case in sorted(found - set(split)):

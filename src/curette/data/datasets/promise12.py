@@ -3,8 +3,8 @@
 training_data/      (or TrainingData_Part1 to 3, as first published)
     Case00.mhd  Case00.raw  Case00_segmentation.mhd  Case00_segmentation.raw  …  Case49…
 
-Layout after the challenge's page and its archive at Zenodo (record 8026660); Litjens et al. (2014). Folders with ``test`` in
-their name are not read: they use the same numbers for other patients.
+Layout after the challenge's page and its archive at Zenodo (record 8026660); Litjens et al. (2014). The folders of its test
+parts are not read: they use the same numbers for other patients.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from pathlib import Path
 
 from curette.data.case import Dataset
 from curette.data.check import Pair
-from curette.data.datasets.layout import release, segmentation, unique
+from curette.data.datasets.layout import below, release, segmentation, unique
 from curette.data.io import FileSource
 from curette.registry import register
+
+_TEST = {"test", "testing", "testdata", "test_data", "livechallenge_test_data"}
 
 
 @register(
@@ -35,11 +37,10 @@ def promise12(root: Path | None, skip_bad: bool = False, *, partial: bool = Fals
     and every bad pair, and `MissingExtraError` without SimpleITK.
     """
     reading = release("promise12", root, "training_data with Case00.mhd", partial)
-    below = (p for p in sorted(reading.root.rglob("Case??.mhd")) if p.stem[4:].isdigit())
-    below = (
-        p for p in below if not any("test" in part.lower() for part in p.relative_to(reading.root).parts)
+    found = (p for p in below(reading.root, "Case??.mhd") if p.stem[4:].isdigit())
+    images = unique(
+        (p for p in found if _TEST.isdisjoint(map(str.lower, reading.short(p).split("/")))), reading
     )
-    images = unique(below, reading)
     reading.expect("case", (f"Case{n:02d}" for n in range(50)), {p.stem for p in images})
     pairs = []
     for image in images:
