@@ -295,6 +295,21 @@ def test_acdc_slices_and_volumes_hold_the_same(tmp_path: Path) -> None:
         )
 
 
+def test_acdc_slices_of_a_release_with_scribbles(tmp_path: Path) -> None:
+    root = releases.acdc_h5(tmp_path)
+    first = load("acdc_h5", root)
+    label = first.cases[1].label.read().array
+    for path in root.glob("*.list"):
+        path.unlink()
+    (root / "data" / "slices").rename(root / "ACDC_training_slices")
+    (root / "data").rename(root / "ACDC_training_volumes")
+    second = load("acdc_h5", root)
+    assert [c.id for c in second.cases] == [c.id for c in first.cases]
+    assert {c.split for c in second.cases} == {None}
+    np.testing.assert_array_equal(second.cases[1].label.read().array, label)
+    assert "ACDC_training_slices has 15 of 1902" in refusal("acdc_h5", root, partial=False)
+
+
 def test_acdc_lists_that_contradict(tmp_path: Path) -> None:
     root = releases.acdc_h5(tmp_path)
     (root / "val.list").write_text("patient001_frame01\nnonsense\n")

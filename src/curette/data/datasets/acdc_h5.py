@@ -7,6 +7,12 @@ ACDC/
     data/                   patient001_frame01.h5 …: the same arrays of whole volumes, [slices, height, width]
 
 The layout is that of the SSL4MIS code base (Luo et al. 2020); label values are those of ACDC. The files hold no spacing.
+
+Releases with scribbles (WSL4MIS, Luo et al. 2022) have no lists, and the slices elsewhere. These are read as well, with the
+full labels; neither scribbles nor ACDC_training_volumes are:
+
+ACDC/
+    ACDC_training_slices/   patient001_frame01_slice_0.h5 …: arrays image, label and scribble
 """
 
 from __future__ import annotations
@@ -32,7 +38,7 @@ _SLICES = 1902
     paper="Bernard et al., IEEE Transactions on Medical Imaging 2018",
     source="https://github.com/HiLab-git/SSL4MIS/tree/master/data/ACDC",
     licence="CC BY-NC-SA 4.0 (that of ACDC)",
-    layout="data/slices/patient001_frame01_slice_1.h5, data/patient001_frame01.h5, train_slices.list, val.list, test.list",
+    layout="data/slices/patient001_frame01_slice_1.h5, data/patient001_frame01.h5, train_slices.list, val.list, test.list; or ACDC_training_slices/patient001_frame01_slice_0.h5",
     task="2D or 3D segmentation of right ventricle, myocardium and left ventricle in cine MR",
     size="100 patients, 200 volumes, 1902 slices",
 )
@@ -47,7 +53,7 @@ def acdc_h5(
     """
     slices = choice("form", form, ("slices", "volumes")) == "slices"
     reading = release("acdc_h5", root, "data and train_slices.list", partial)
-    folder = reading.root / "data" / "slices" if slices else reading.root / "data"
+    folder = _slices(reading.root) if slices else reading.root / "data"
     found = {p.stem: p for p in sorted(folder.glob("*.h5")) if _NAME.match(p.stem)}
     split = _splits(reading, folder, found, slices)
     reading.count(f"{reading.short(folder)}", len(found), _SLICES if slices else _VOLUMES)
@@ -68,6 +74,12 @@ def acdc_h5(
     ]
     notes = ("the files hold no spacing: distances are in pixels",)
     return reading.dataset(segmentation(CLASSES, ("MR",), 2 if slices else 3), pairs, skip_bad, notes=notes)
+
+
+def _slices(root: Path) -> Path:
+    """The folder of slices in whichever of the two layouts is there."""
+    usual, scribbles = root / "data" / "slices", root / "ACDC_training_slices"
+    return scribbles if scribbles.is_dir() and not usual.is_dir() else usual
 
 
 def _patient(name: str) -> str:
