@@ -1,8 +1,10 @@
 import hashlib
 import io
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from webserver import Site, serving
@@ -14,10 +16,11 @@ from curette.data.download import Remote
 from curette.errors import DataError, SettingError
 
 
-def test_every_address_has_the_checksum_published_for_it() -> None:
+def test_every_address_has_the_checksum_known_for_it() -> None:
     remotes = [r for parts in PARTS.values() for files in parts.values() for r in files]
     assert len({r.url for r in remotes}) == len(remotes) == len({r.checksum for r in remotes})
-    assert all(r.url.startswith("https://") and r.checksum for r in remotes)
+    assert all(r.url.startswith("https://") for r in remotes)
+    assert [r.name for r in remotes if not r.checksum] == ["kvasir-dataset-v2.zip"]
 
 
 def test_all_tasks_and_all_sets_are_there() -> None:
@@ -57,6 +60,30 @@ def test_downloaded_and_unpacked_once(site: Site, tmp_path: Path) -> None:
         "downloading set one.bin",
         "unpacking set one.bin",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "top"), [("promise12", ""), ("acdc", "ACDC/database/"), ("kvasir", "kvasir-dataset-v2/")]
+)
+def test_published_archives_become_the_folder_that_is_read(
+    name: str, top: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ((part, (remote,)),) = PARTS[name].items()
+    stored = io.BytesIO()
+    with zipfile.ZipFile(stored, "w") as archive:
+        archive.writestr(f"{top}here.txt", b"1")
+    content = stored.getvalue()
+    checksum = remote.checksum and f"sha256:{hashlib.sha256(content).hexdigest()}"
+    with serving(Site(content)) as site:
+        path = urlsplit(remote.url).path
+        local = Remote(f"http://127.0.0.1:{site.port}{path}", checksum, remote.unpack)
+        monkeypatch.setitem(addresses.PARTS, name, {part: (local,)})
+        (found,) = download(name, "", tmp_path)
+        assert download(name, "", tmp_path) == [found]
+    assert found == tmp_path / remote.unpack
+    assert [p.name for p in tmp_path.iterdir()] == [found.name]
+    assert [p.name for p in found.rglob("*") if p.is_file()] == ["here.txt"]
+    assert len(site.asked) == 1
 
 
 def test_put_there_by_hand(site: Site, tmp_path: Path) -> None:

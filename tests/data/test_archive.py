@@ -62,6 +62,21 @@ def test_whole_and_without_what_lies_outside(make, tmp_path: Path) -> None:
     assert seen
 
 
+def test_a_zip_of_files_without_a_folder(tmp_path: Path) -> None:
+    files = {"a.txt": b"one", "b.txt": b"two", "._a.txt": b"?", "__MACOSX/._b.txt": b"?"}
+    found = unpack(zipped(tmp_path / "set.zip", files), tmp_path / "to", "Task")
+    assert {p.name: p.read_bytes() for p in found.iterdir()} == {"a.txt": b"one", "b.txt": b"two"}
+    assert [p.name for p in (tmp_path / "to").iterdir()] == ["Task"]
+
+
+@pytest.mark.parametrize("name", ["..", "C:out.txt", "..\\out.txt"])
+def test_names_that_lead_out_of_a_zip_without_a_folder(name: str, tmp_path: Path) -> None:
+    path = zipped(tmp_path / "set.zip", {"a.txt": b"1", name: b"evil"})
+    with pytest.raises(DataError, match="leads out of the folder"):
+        unpack(path, tmp_path / "to", "Task")
+    assert list((tmp_path / "to").iterdir()) == []
+
+
 def test_a_folder_that_is_there_is_left_alone(make, tmp_path: Path) -> None:
     (tmp_path / "Task").mkdir()
     assert unpack(make(FILES), tmp_path, "Task") == tmp_path / "Task"

@@ -1,10 +1,12 @@
-"""Where data sets are published, with the checksums that are published for them. Nothing here is measured or guessed.
+"""Where data sets are published, with the checksums that are known for them. Nothing here is measured or guessed.
 
 - Medical Segmentation Decathlon: the bucket ``msd-for-monai`` of the AWS open-data programme, with the MD5 sums of
   `monai.apps.DecathlonDataset` (MONAI 1.6.1).
 - MedMNIST: Zenodo record 10519652 with the MD5 sums of the package ``medmnist`` 3.0.2.
 - ISIC 2018, task 1: the challenge's bucket. The challenge publishes no checksums; the SHA-256 sums are those that the
   package ``torch_em`` compares with.
+- PROMISE12: Zenodo record 8026660. ACDC: its makers' server, at an address that names no file. SHA-256 sums of ``torch_em``.
+- Kvasir version 2: its makers' server. No checksum is known.
 """
 
 from __future__ import annotations
@@ -121,6 +123,32 @@ PARTS: dict[str, dict[str, tuple[Remote, ...]]] = {
     "isic2018": {
         part: tuple(Remote(f"{_ISIC_AT}{n}.zip", f"sha256:{sha}", unpack=n) for n, sha in files.items())
         for part, files in _ISIC.items()
+    },
+    "promise12": {
+        "training": (
+            Remote(
+                "https://zenodo.org/records/8026660/files/training_data.zip",
+                "sha256:150287d0c74cd0105d8b70b43af4a7bf4f1fd3e1748829779177a0ccaf948f45",
+                unpack="training_data",
+            ),
+        )
+    },
+    "acdc": {
+        "database": (
+            Remote(
+                "https://humanheart-project.creatis.insa-lyon.fr/database/api/v1/collection/637218c173e9f0047faa00fb/download",
+                "sha256:2787e08b0d3525cbac710fc3bdf69ee7c5fd7446472e49db8bc78548802f6b5e",
+                unpack="ACDC",
+            ),
+        )
+    },
+    "kvasir": {
+        "v2": (
+            Remote(
+                "https://datasets.simula.no/downloads/kvasir/kvasir-dataset-v2.zip",
+                unpack="kvasir-dataset-v2",
+            ),
+        )
     },
 }
 """Files of each part of each data set that has public direct addresses."""

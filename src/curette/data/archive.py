@@ -20,6 +20,8 @@ def unpack(
 ) -> Path:
     """Unpack the folder `inside` of a tar or zip archive to ``folder / inside``, unless that is there already.
 
+    A zip archive of files without any folder is taken for the content of `inside`.
+
     Files lie in a hidden folder beside it until all are written, so a folder that is there is complete. Links, devices
     and names that lead out of the folder are refused; what lies outside of `inside` (``__MACOSX``, for example) is left
     out. `progress` is called with (bytes unpacked, bytes in all). Raises `DataError` naming the archive: damaged,
@@ -50,14 +52,17 @@ def unpack(
 
 def _unzip(archive: Path, draft: Path, inside: str, progress: Callable[[int, int], None] | None) -> None:
     with zipfile.ZipFile(archive) as opened:
-        members = [m for m in opened.infolist() if not m.is_dir() and _wanted(m.filename, inside, archive)]
+        files = [m for m in opened.infolist() if not m.is_dir()]
+        flat = not any("/" in m.filename for m in files if not m.filename.startswith("__MACOSX/"))
+        top = draft / inside if flat else draft
+        members = [m for m in files if _wanted(m.filename, "" if flat else inside, archive)]
         for member in members:
             if member.external_attr >> 16 & 0o170000 == 0o120000:
                 raise DataError(f"{archive} holds the link '{member.filename}', which is not unpacked.")
         total = _room(sum(m.file_size for m in members), archive, draft)
         done = 0
         for member in members:
-            place = draft / member.filename
+            place = top / member.filename
             place.parent.mkdir(parents=True, exist_ok=True)
             with opened.open(member) as source, place.open("wb") as file:
                 shutil.copyfileobj(source, file, BLOCK)
@@ -88,7 +93,7 @@ def _untar(archive: Path, draft: Path, inside: str, progress: Callable[[int, int
 
 
 def _wanted(name: str, inside: str, archive: Path) -> bool:
-    """Whether a member lies in the wanted folder. Raises `DataError` for a name that leads elsewhere on the disk."""
+    """Whether a member lies in the wanted folder, "" for all of them. Raises `DataError` for a name that leads elsewhere on the disk."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or PureWindowsPath(name).drive:
         raise DataError(
