@@ -405,6 +405,7 @@ def test_left_atrium_lists(tmp_path: Path) -> None:
     dataset = load("left_atrium", root)
     assert [c.split for c in dataset.cases] == ["train", "train", "test"]
     assert dataset.cases[0].images[0].read().geometry.spacing == (0.625, 0.625, 0.625)
+    assert "which scans are of one patient" in dataset.notes[0]
     (root / "test.list").write_text("2BTR9BTJ36BZBI0P5XQU/mri_norm2.h5\nELSEWHERE\n0RZDK210BSMWAA6467LU\n")
     said = refusal("left_atrium", root, partial=False)
     assert "patient on two sides of the split (1): 0RZDK210BSMWAA6467LU" in said

@@ -32,10 +32,13 @@ _FILE = "mri_norm2.h5"
     licence="that of the challenge",
     layout="2018LA_Seg_Training Set/ID/mri_norm2.h5, train.list, test.list",
     task="3D segmentation of the left atrium in late gadolinium-enhanced MR",
-    size="100 patients, 80 for training and 20 for testing",
+    size="100 scans, 80 for training and 20 for testing",
 )
 def left_atrium(root: Path | None, skip_bad: bool = False, *, partial: bool = False) -> Dataset:
-    """Contrast-enhanced heart MR, cropped around the left atrium, one volume a patient; 0.625 mm voxels.
+    """Contrast-enhanced heart MR, cropped around the left atrium, 0.625 mm voxels; each scan is taken for a patient.
+
+    The challenge's 154 scans are of fewer patients. The release does not say which scans are of one patient, so those may lie
+    on both sides of a split, the published one included.
 
     Where train.list and test.list are there, they are the split and say what must be there; else, unless `partial`, 100
     folders must. Raises one `DataError` that names every patient in neither list, every missing and every bad file; one for
@@ -60,7 +63,8 @@ def left_atrium(root: Path | None, skip_bad: bool = False, *, partial: bool = Fa
         if reading.has(path):
             sources = Hdf5Source(path, "image", SPACING), Hdf5Source(path, "label", SPACING, label=True)
             pairs.append(Pair(case, case, *sources, split.get(case), shown=reading.short(path)))
-    return reading.dataset(segmentation({"left atrium": 1}, ("MR",)), pairs, skip_bad)
+    notes = ("the release does not say which scans are of one patient: every scan counts as one",)
+    return reading.dataset(segmentation({"left atrium": 1}, ("MR",)), pairs, skip_bad, notes=notes)
 
 
 def _split(reading: Release, folder: Path) -> dict[str, str]:

@@ -35,7 +35,9 @@ from curette.task import Task
     size="10 tasks, 2,633 volumes in all, those for training labelled",
 )
 def msd(root: Path | None, skip_bad: bool = False) -> Dataset:
-    """A task folder of the Medical Segmentation Decathlon, as its dataset.json describes it; each case is one patient.
+    """A task folder of the Medical Segmentation Decathlon, as its dataset.json describes it; each case is taken for a patient.
+
+    The release does not say whether two cases, such as the hippocampi of `Task04_Hippocampus`, are of one person.
 
     Raises one `DataError` that names every listed file that is missing or unreadable, every image without label, label
     without image, label of another shape than its image, and every file in imagesTr or labelsTr that is not listed.
