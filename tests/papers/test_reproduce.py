@@ -33,9 +33,12 @@ def test_a_part_ends_with_the_papers_table_beside_ours(tmp_path: Path) -> None:
     assert kept == found
     (table,) = found["tables"]
     rows = {row["name"]: row for row in table["rows"]}
-    for cell in rows["Entropy+SB"]["cells"]:
+    *dice, distance = rows["Entropy+SB"]["cells"]
+    for cell in dice:
         assert cell["seeds"] == 2
         assert cell["difference"] == pytest.approx(cell["ours"] - cell["paper"])
+    assert distance["seeds"] == 2
+    assert distance["difference"] is None, "mm here, voxels in the paper"
     assert rows["TTA"]["cells"][0]["ours"] is None
     orders = {(o["better"], o["metric"]): o for o in found["orderings"]}
     assert orders["Entropy+SB", "dice_3d"]["seeds"] == 2
@@ -43,7 +46,7 @@ def test_a_part_ends_with_the_papers_table_beside_ours(tmp_path: Path) -> None:
     assert "2 seeds cannot reach" in found["warnings"][-1]
 
     page = (tmp_path / "paper.md").read_text(encoding="utf-8")
-    assert "| Entropy+SB > Entropy |" in page
+    assert "| Entropy+SB against Entropy |" in page
     assert "– / 64.07 / –" in page
     assert "- A choice." in page
     assert "- A later step." in page
@@ -55,7 +58,7 @@ def test_a_part_ends_with_the_papers_table_beside_ours(tmp_path: Path) -> None:
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Beside the paper" in report
     assert "1 choices where paper" in report
-    assert "Entropy+SB &gt; Entropy" in report
+    assert "Entropy+SB against Entropy" in report
 
 
 def test_a_stand_in_has_its_arms_beside_it_and_says_what_it_is(tmp_path: Path) -> None:

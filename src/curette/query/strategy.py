@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from curette.errors import CuretteWarning, SettingError, nearest, unknown
+from curette.errors import CuretteWarning, SettingError
 from curette.learn import companions as along
 from curette.learn.encoders import check_options, encodes
 from curette.learn.passes import count, members, mirrored
@@ -29,16 +29,12 @@ from curette.query import (  # noqa: F401  (importing registers them)
 )
 from curette.query.presets import PRESETS, Preset
 from curette.query.rehearsal import rehearse
-from curette.registry import Bound, Component, bind, components, get
+from curette.query.short import ADDED, PARTS, find, four_parts, no_addition
+from curette.registry import Bound, bind, components
 from curette.task import Task
 from curette.text import Call, bound, parse_added, read
 
-__all__ = ["PARTS", "PRESETS", "Preset", "Strategy", "check", "parse_strategy"]
-
-PARTS = ("passes", "scorer", "granularity", "selector")
-ADDED = ("companion", "trigger", "teacher")
-"""Kinds of what may be added to the four parts: what training carries along, when the next query is due, and what the
-model may teach itself."""
+__all__ = ["ADDED", "PARTS", "PRESETS", "Preset", "Strategy", "check", "parse_strategy"]
 
 
 @dataclass(frozen=True)
@@ -134,9 +130,9 @@ def parse_strategy(text: str, unit: str | None = None, companions: Sequence[str]
 
     Raises `SettingError` with the position of a grammatical error, or the known names and the nearest one.
     """
-    calls, more = _four(text, *parse_added(text))
+    calls, more = four_parts(text, *parse_added(text))
     try:
-        bounds = [bound(part, call, _find) for part, call in zip(PARTS, calls, strict=True)]
+        bounds = [bound(part, call, find) for part, call in zip(PARTS, calls, strict=True)]
         if unit is not None and bounds[2].name == unit:
             bounds[2] = bind("granularity", "unit", **bounds[2].options)
         passes, scorer, part, selector = bounds
@@ -154,7 +150,7 @@ def _added(more: Sequence[Call], strategy: Strategy, given: Sequence[Bound]) -> 
     for call in more:
         kind = next((kind for kind in ADDED if call.name in components(kind)), None)
         if kind is None:
-            raise _no_addition(call.name)
+            raise no_addition(call.name)
         key = (kind, call.name if kind == "companion" else "")
         if key in found:
             raise SettingError(f"'{found[key]}' and '{call.name}' cannot both be added.")
@@ -163,14 +159,6 @@ def _added(more: Sequence[Call], strategy: Strategy, given: Sequence[Bound]) -> 
     for companion in (*given, *along.companions_for(strategy.needs)):
         found.setdefault(("companion", companion.name), companion)
     return tuple(found[key] for key in sorted(found, key=lambda key: (ADDED.index(key[0]), key[1])))
-
-
-def _no_addition(name: str) -> SettingError:
-    known = [n for kind in ADDED for n in components(kind)]
-    if (kind := _kind_of(name)) is not None:
-        which = f"'{name}' {'are passes' if kind == 'passes' else f'is a {kind}'}, and stands among {' > '.join(PARTS)}"
-        return SettingError(f"{which}. What is added with '+' is one of: {', '.join(known)}.")
-    return unknown("addition", name, known)
 
 
 def check(strategy: Strategy, task: Task, unit: str, budget: int = 0) -> None:
@@ -325,77 +313,3 @@ def _check_unit(strategy: Strategy, unit: str) -> None:
             f"the granularity '{strategy.granularity}' picks {only}s, but the study's unit of annotation is the {unit}. "
             f"Write 'unit' in its place, or set data.unit = \"{only}\"."
         )
-
-
-def _four(text: str, calls: Sequence[Call], more: Sequence[Call]) -> tuple[Sequence[Call], tuple[Call, ...]]:
-    """The four parts that a full or short form stands for, and all that is added to them."""
-    if len(calls) > 4:
-        raise SettingError(
-            f"Strategy '{text}' has {len(calls)} parts; there are at most four: {' > '.join(PARTS)}."
-        )
-    if len(calls) == 4:
-        return calls, tuple(more)
-    if len(calls) == 3:
-        return [*calls[:2], Call("unit"), calls[2]], tuple(more)
-    first = calls[0]
-    if first.name not in PRESETS:
-        raise _unknown_preset(text, first.name, alone=len(calls) == 1)
-    if first != Call(first.name):
-        raise SettingError(
-            f"Strategy '{text}': the preset '{first.name}' takes no options. Write it out and set them there: "
-            f"'{PRESETS[first.name].text}'."
-        )
-    four, added = parse_added(PRESETS[first.name].text)
-    # What is written here stands for what the preset says of the same kind.
-    said = {_addition(call) for call in more}
-    return [*four[:3], *(calls[1:] or four[3:])], (*(c for c in added if _addition(c) not in said), *more)
-
-
-def _addition(call: Call) -> str:
-    """What can be there only once: each companion, one trigger, one teacher."""
-    return next((kind for kind in ADDED[1:] if call.name in components(kind)), call.name)
-
-
-def _unknown_preset(text: str, word: str, *, alone: bool) -> SettingError:
-    kind = _kind_of(word)
-    if kind is None:
-        if alone:
-            return unknown("strategy", word, PRESETS)
-        problem = unknown("strategy", word, PRESETS)
-        return SettingError(f"Strategy '{text}': {problem} Two parts are read as 'preset > selector'.")
-    article = "are" if kind == "passes" else f"is a {kind}"
-    what = f"'{word}' {article}{' passes' if kind == 'passes' else ''}, not the name of a whole strategy"
-    example = {"passes": f"{word} > entropy > top", "selector": f"entropy > {word}"}.get(
-        kind, f"single > {word} > top"
-    )
-    if kind == "scorer" and int(get(kind, word).info.get("min_passes", 1)) > 1:
-        example = f"dropout(10) > {word} > top"
-    if kind == "granularity":
-        example = f"single > entropy > {word} > top"
-    return SettingError(
-        f"Strategy '{text}': {what}. Write for example '{example}'. Whole strategies: {', '.join(sorted(PRESETS))}."
-    )
-
-
-def _kind_of(word: str) -> str | None:
-    return next((kind for kind in PARTS if word in components(kind)), None)
-
-
-def _find(kind: str, name: str) -> Component:
-    """A part's component. Raises `SettingError` that says where a name of another kind belongs."""
-    if name not in components(kind):
-        raise _misplaced(kind, name)
-    return get(kind, name)
-
-
-def _misplaced(kind: str, name: str) -> SettingError:
-    other = _kind_of(name)
-    if other is None:
-        everything = {n for k in PARTS for n in components(k)} | set(PRESETS)
-        hint = nearest(name, components(kind)) or nearest(name, everything)
-        return SettingError(f"unknown {kind} '{name}'.{hint} Known: {', '.join(components(kind))}.")
-    are = "are passes" if other == "passes" else f"is a {other}"
-    return SettingError(
-        f"'{name}' {are}, but stands where the {kind} belong{'' if kind == 'passes' else 's'} in "
-        f"{' > '.join(PARTS)} (three parts leave the granularity out)."
-    )
