@@ -52,9 +52,8 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
                     found[name.removesuffix(".npy")] = read(member)[0]
     except MemoryError:
         raise
-    except (
-        Exception
-    ) as problem:  # damage shows as zlib.error, struct.error, KeyError …, depending on where it is
+    # Damage shows as zlib.error, struct.error, KeyError …, depending on where it is.
+    except Exception as problem:
         raise DataError(f"{path} is not a complete NPZ archive: {problem}. Download it again.") from problem
     return found
 

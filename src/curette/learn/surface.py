@@ -247,7 +247,9 @@ def _squares(boundary: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.
     that holds for the voxels inside the padding only: lines go on in the next one, but not into its inside, since the
     padding of both is as wide as `FAR`.
     """
-    squares = np.where(boundary, np.uint8(0), np.uint8(255 - FAR**2))
+    squares = np.where(
+        boundary, np.uint8(0), np.uint8(255 - FAR**2)
+    )  # "beyond": no sum below leaves the byte
     stride = 1
     for length in reversed(shape):
         before, squares = squares, squares.copy()

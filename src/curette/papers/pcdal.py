@@ -104,6 +104,7 @@ _FULL_3D: dict[str, Any] = {
     "query": _QUERY | {"start": "random"},
     "metrics": ["dice_3d", "hd95_medpy_mm"],
 }
+_IN_32 = _FULL_3D["train"] | {"options": {"widths": [16, 32, 64, 128]}, "crop": [32, 32, 32], "steps": 6000}
 _SMALL_3D: dict[str, Any] = {
     "seeds": [0, 1, 2],
     "split": {"train": 40, "val": 0, "test": 12},
@@ -216,8 +217,7 @@ PAPER = Paper(
                 "name": "PCDAL, hippocampus volumes",
                 "data": {"dataset": "msd", "unit": "volume"},
                 "split": {"train": 200, "val": 20, "test": 40},
-                "train": _FULL_3D["train"]
-                | {"options": {"widths": [16, 32, 64, 128]}, "crop": [32, 32, 32], "steps": 6000},
+                "train": _IN_32,
             },
             small=_SMALL_3D,
             claims=_claims(_volumes(32, 24)),
@@ -288,8 +288,7 @@ PAPER = Paper(
                     "options": {"patients": 100, "size": [48, 48, 32]},
                 },
                 "split": {"train": 60, "val": 10, "test": 30},
-                "train": _FULL_3D["train"]
-                | {"options": {"widths": [16, 32, 64, 128]}, "crop": [32, 32, 32], "steps": 6000},
+                "train": _IN_32,
             },
             small=_SMALL_3D | {"data": {"options": {"patients": 52, "size": [48, 48, 32]}}},
             claims=_claims(_volumes(32, 24)),

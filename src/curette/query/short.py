@@ -53,8 +53,7 @@ def _unknown_preset(text: str, word: str, *, alone: bool) -> SettingError:
             return unknown("strategy", word, PRESETS)
         problem = unknown("strategy", word, PRESETS)
         return SettingError(f"Strategy '{text}': {problem} Two parts are read as 'preset > selector'.")
-    article = "are" if kind == "passes" else f"is a {kind}"
-    what = f"'{word}' {article}{' passes' if kind == 'passes' else ''}, not the name of a whole strategy"
+    what = f"'{word}' {_is(kind)}, not the name of a whole strategy"
     example = {"passes": f"{word} > entropy > top", "selector": f"entropy > {word}"}.get(
         kind, f"single > {word} > top"
     )
@@ -65,6 +64,10 @@ def _unknown_preset(text: str, word: str, *, alone: bool) -> SettingError:
     return SettingError(
         f"Strategy '{text}': {what}. Write for example '{example}'. Whole strategies: {', '.join(sorted(PRESETS))}."
     )
+
+
+def _is(kind: str) -> str:
+    return "are passes" if kind == "passes" else f"is a {kind}"
 
 
 def _kind_of(word: str) -> str | None:
@@ -84,9 +87,8 @@ def _misplaced(kind: str, name: str) -> SettingError:
         everything = {n for k in PARTS for n in components(k)} | set(PRESETS)
         hint = nearest(name, components(kind)) or nearest(name, everything)
         return SettingError(f"unknown {kind} '{name}'.{hint} Known: {', '.join(components(kind))}.")
-    are = "are passes" if other == "passes" else f"is a {other}"
     return SettingError(
-        f"'{name}' {are}, but stands where the {kind} belong{'' if kind == 'passes' else 's'} in "
+        f"'{name}' {_is(other)}, but stands where the {kind} belong{'' if kind == 'passes' else 's'} in "
         f"{' > '.join(PARTS)} (three parts leave the granularity out)."
     )
 
@@ -95,6 +97,6 @@ def no_addition(name: str) -> SettingError:
     """What to raise for a name behind a '+' that cannot be added."""
     known = [n for kind in ADDED for n in components(kind)]
     if (kind := _kind_of(name)) is not None:
-        which = f"'{name}' {'are passes' if kind == 'passes' else f'is a {kind}'}, and stands among {' > '.join(PARTS)}"
+        which = f"'{name}' {_is(kind)}, and stands among {' > '.join(PARTS)}"
         return SettingError(f"{which}. What is added with '+' is one of: {', '.join(known)}.")
     return unknown("addition", name, known)

@@ -55,9 +55,8 @@ def brats2019(
         raise SettingError(f"data.options.channels = {list(channels)}: choose among {', '.join(CHANNELS)}.")
     reading = release("brats2019", root, "HGG, LGG and name_mapping.csv", partial)
     cases = folders(reading.root, "BraTS19_*")
-    graded = [
-        p for p in cases if p.parent.name in ("HGG", "LGG")
-    ]  # cases for validation lie elsewhere, without labels
+    # Cases for validation lie elsewhere and have no labels.
+    graded = [p for p in cases if p.parent.name in ("HGG", "LGG")]
     found = unique(graded or cases, reading)
     _check_complete(reading, found)
     pairs = []

@@ -72,9 +72,9 @@ def _split(reading: Release, folder: Path) -> dict[str, str]:
     places = (reading.root, folder, folder.absolute().parent)  # the lists lie in the folder or beside it
     named = {part: [place / f"{part}.list" for place in places] for part in ("train", "test")}
     found = {part: next((p for p in paths if p.is_file()), None) for part, paths in named.items()}
+    other = found["train"] or found["test"]
     split: dict[str, str] = {}
     for part, path in found.items():
-        other = next((p for p in found.values() if p), None)
         if path is None and other:
             raise DataError(
                 f"{other} is there, but {part}.list, the other half of the split, is not. Put it beside that one, or "
