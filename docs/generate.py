@@ -44,7 +44,9 @@ Published files are downloaded once, into `weights/` of the cache (`CURETTE_CACH
 known one each time (of torchvision's ResNet-34 the eight digits in its name; of MedicalNet's ResNet-34 and -50 none is
 known). Without a network, put the file there or name it; or leave the option out. A file must fit name by name, apart from its last layer; what does not is listed. For other
 numbers of channels, the first convolution's filters are averaged over the file's channels and scaled, so that a grey image
-gives what three equal channels would. Images stay between 0 and 1: ImageNet's means are not subtracted."""
+gives what three equal channels would. Images are between 0 and 1; before ImageNet's weights they become
+(image - mean) / deviation of ImageNet's colours, or of their averages where there are not three channels. The option
+`normalise` says otherwise; with a file of torchvision's weights say `normalise = "imagenet"`."""
 
 
 def pages() -> dict[str, str]:

@@ -79,6 +79,11 @@ class Prepare(_Section):
     fit: Literal["pad", "resize"] = Field(
         "pad", description="centre pad/crop keeps spacing; resize stretches"
     )
+    crop_nonzero: bool = Field(
+        False,
+        description="first cut off the border of a case in which every channel is 0, as around a stripped skull; what is "
+        "measured and exported has the whole grid again",
+    )
     cache: Path | None = Field(
         None, description="folder of the caches; default ~/.cache/curette or CURETTE_CACHE"
     )

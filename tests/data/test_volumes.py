@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from test_prepare import Made, made
 
+from curette.data.build import scale
 from curette.data.case import Case, Dataset
 from curette.data.io import FileSource
 from curette.data.prepare import prepare
@@ -70,6 +71,68 @@ def test_one_size_for_all_if_it_is_asked_for(tmp_path: Path, fit: str) -> None:
     assert images.shape == (3, 1, 12, 8, 4)
     assert (valid is None) == (fit == "resize")
     assert prepared.restore("c1", np.ones((1, 12, 8, 4), np.uint8)).shape == SHAPES[1]
+
+
+def island(*boxes: tuple[slice, ...], shape: tuple[int, ...] = (12, 10, 7)) -> Dataset:
+    """One case of two channels, each 0 outside of a box of its own, with labels everywhere."""
+    image = np.zeros((2, *shape), np.float32)
+    for channel, box in zip(image, boxes, strict=True):
+        channel[box] = 1 + np.arange(channel[box].size).reshape(channel[box].shape)
+    label = np.random.default_rng(0).choice([0, 1, 2], shape)
+    spacing = (1.0, 1.0, 3.0)
+    task = Task.model_validate(
+        {
+            "kind": "segmentation",
+            "dims": 3,
+            "classes": {"background": 0, "a": 1, "b": 2},
+            "channels": ["x", "y"],
+        }
+    )
+    case = Case("c", "p", (Made(image, "image", spacing),), Made(label, "label", spacing))
+    return Dataset("islands", task, (case,))
+
+
+@pytest.mark.parametrize("unit", ["volume", "slice"])
+def test_the_empty_border_is_cut_off_and_comes_back(tmp_path: Path, unit: str) -> None:
+    boxes = np.s_[2:9, 3:5, 1:6], np.s_[4:6, 1:8, 1:2]  # together 2 to 9, 1 to 8, 1 to 6
+    dataset = island(*boxes)
+    data = Data.model_validate({"dataset": "x", "unit": unit})
+    whole = prepare(dataset, data, Prepare(cache=tmp_path, percentiles=(0, 100)))
+    prepared = prepare(dataset, data, Prepare(cache=tmp_path, percentiles=(0, 100), crop_nonzero=True))
+    units = prepared.regions(["c"])
+    assert len(units) == (5 if unit == "slice" else 1)
+    labels = prepared.labels(units)
+    stack = np.stack([labels[u] for u in units])
+    back, truth = prepared.restore("c", stack), prepared.truth("c")
+    inside = np.zeros(truth.shape, bool)
+    inside[2:9, 1:8, 1:6] = True
+    assert truth[~inside].any()  # so that something is lost in the labels, and seen by the metrics
+    np.testing.assert_array_equal(back, np.where(inside, truth, 0))
+    np.testing.assert_array_equal(truth, whole.truth("c"))
+    images, _ = prepared.batch(units)
+    cuts = [tuple(slice(*pair) for pair in prepared.extent(u)) for u in units]
+    shown = [image[(slice(None), *cut)] for image, cut in zip(images, cuts, strict=True)]
+    expected = scale(dataset.cases[0].images[0].read().array[:, 2:9, 1:8, 1:6], (0, 100))
+    found = shown[0] if unit == "volume" else np.stack(shown, axis=-1)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert prepared.unit_spacing(units[0]) == ((1.0, 1.0, 3.0) if unit == "volume" else (1.0, 1.0))
+    assert prepared.shape("c") == (12, 10, 7)
+
+
+def test_what_is_left_of_the_border_is_resampled(tmp_path: Path) -> None:
+    dataset = island(np.s_[2:10, 1:9, 1:5], np.s_[2:10, 1:9, 1:5])
+    prepared = ready(dataset, tmp_path, crop_nonzero=True, spacing=(2, 2, 1.5))
+    (unit,) = prepared.regions(["c"])
+    assert prepared.unit_shape(unit) == (4, 4, 8)
+    assert prepared.unit_spacing(unit) == (2.0, 2.0, 1.5)
+    ones = prepared.restore("c", np.ones((1, 4, 4, 8), np.uint8))
+    assert ones[2:10, 1:9, 1:5].all()
+    assert ones.sum() == 8 * 8 * 4
+
+
+def test_an_image_of_nothing_keeps_all_of_it(tmp_path: Path) -> None:
+    prepared = ready(island(np.s_[:0, :, :], np.s_[:, :0, :]), tmp_path, crop_nonzero=True)
+    assert prepared.unit_shape(Region("c")) == (12, 10, 7)
 
 
 def test_anisotropic_spacing_is_resampled_or_kept(tmp_path: Path) -> None:

@@ -120,6 +120,28 @@ def test_features_are_those_of_torchvision(depth: int, tmp_path: Path) -> None:
 
 
 @torch.inference_mode()
+def test_weights_of_imagenet_see_images_as_they_were_trained(tmp_path: Path) -> None:
+    state = _published(18)
+    torch.save(state, tmp_path / "weights.pth")
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    expected = _torchvision(state, 18, (x - mean[:, None, None]) / deviation[:, None, None])
+    options = {"pretrained": str(tmp_path / "weights.pth"), "normalise": "imagenet"}
+    network = build(_task(), 3, Train(model="resnet18", options=options)).eval()
+    torch.testing.assert_close(network.deepest(x), expected[-1], rtol=1e-4, atol=1e-4)  # type: ignore[operator]
+    unet = build(_task("segmentation"), 3, Train(model="resnet18_unet", options=options)).eval()
+    torch.testing.assert_close(unet.network.encoder[0](x), expected[0], rtol=1e-4, atol=1e-4)  # type: ignore[index, operator, union-attr]
+    grey = build(_task(), 2, Train(model="resnet18", options=options)).deepest[0]  # type: ignore[index]
+    torch.testing.assert_close(grey.mean.flatten(), mean.mean().expand(2))
+    torch.testing.assert_close(grey.deviation.flatten(), deviation.mean().expand(2))
+
+
+def test_an_unknown_normalisation_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"normalisation 'imagnet'.*imagenet"):
+        build(_task(), 3, Train(model="resnet18", options={"normalise": "imagnet"}))
+
+
+@torch.inference_mode()
 def test_a_grey_image_gives_what_its_copies_in_three_channels_give(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     torch.save(_published(18), path)
@@ -220,6 +242,23 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         source = Source(site.url, hashlib.sha256(content).hexdigest()[:8])
         monkeypatch.setitem(SOURCES, ("imagenet", 18), source)
         yield site
+
+
+@torch.inference_mode()
+def test_what_is_downloaded_is_normalised_unless_told_otherwise(served: Site) -> None:
+    x = torch.rand(1, 3, 40, 40)
+    settings = Train(model="resnet18", options={"pretrained": "imagenet"})
+    network = build(_task(), 3, settings).eval()
+    shifted = (x - network.deepest[0].mean) / network.deepest[0].deviation  # type: ignore[index, union-attr]
+    plain = settings.model_copy(update={"options": settings.options | {"normalise": "none"}})
+    expected = build(_task(), 3, plain).eval().deepest(shifted)  # type: ignore[operator]
+    torch.testing.assert_close(network.deepest(x), expected, rtol=1e-4, atol=1e-4)  # type: ignore[operator]
+    # A stored model says itself how it was normalised: without the weights' file the network is the same.
+    again = build(_task(), 3, settings, pretrained=False)
+    again.load_state_dict(network.state_dict())
+    torch.testing.assert_close(again.eval()(x), network(x))
+    with pytest.raises(RuntimeError, match="mean"):
+        build(_task(), 3, plain, pretrained=False).load_state_dict(network.state_dict())
 
 
 def test_a_download_is_kept_and_checked(

@@ -48,6 +48,11 @@ def test_a_model_that_is_missing_truncated_or_of_another_task_is_refused(tmp_pat
         learner(pictures, options={"widths": [8, 16]}).load(path)
     with pytest.raises(DataError, match="model, options, kind, classes differ"):
         learner(Pictures(BLOBS, 2)).load(path)
+    content = torch.load(path)
+    content["weights"][0].popitem()
+    torch.save(content, path)
+    with pytest.raises(DataError, match=r"m\.pt was trained by another version"):
+        maker.load(path)
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from curette.data.case import Case, Dataset, Geometry
 from curette.data.check import Problems
-from curette.data.grid import Grid, interpolate
+from curette.data.grid import Grid, cut, interpolate, lengths, nonzero
 from curette.data.labels import encode
 from curette.data.plan import check_before, check_room, plan, spooled
 from curette.data.prepared import NO_TARGET
 from curette.errors import DataError
 from curette.recipe import Data, Prepare
+from curette.region import Box
 
 Progress = Callable[[int, int], None]
 
@@ -51,7 +52,8 @@ class _Read:
     case: Case
     geometry: Geometry
     shape: tuple[int, ...]
-    spooled: tuple[int, ...]  # `shape`, or less where the image was shrunk at once
+    box: Box | None  # of it, what is kept; None for all
+    spooled: tuple[int, ...]  # the lengths of that, or less where the image was shrunk at once
     offset: int  # in the spool, float32 values
     truth: int  # in the truth, voxels
 
@@ -79,8 +81,9 @@ class Build:
         """Write all files; return the facts."""
         task = self.dataset.task
         read = self._read_all()
-        shapes, spacings = [r.shape for r in read], [r.geometry.spacing for r in read]
-        grids = plan(shapes, spacings, self.axis, self.settings)
+        shapes = [lengths(r.box) if r.box else r.shape for r in read]
+        grids = plan(shapes, [r.geometry.spacing for r in read], self.axis, self.settings)
+        grids = [replace(grid, shape=r.shape, box=r.box) for grid, r in zip(grids, read, strict=True)]
         self._write_units(read, grids)
         (self.draft / "spool.bin").unlink()
         self._write_index(read, grids)
@@ -137,8 +140,11 @@ class Build:
             raise DataError(f"{case.images[0].name} has {len(image)} channels where the task has {channels}")
         indices = self._read_label(case, shape)  # before anything is written: a bad case leaves no trace
         self.channels = channels
-        kept = spooled(shape, geometry.spacing, self.axis, self.settings)
-        found = _Read(case, geometry, shape, kept, spool.tell() // 4, truth.tell())
+        box = nonzero(image) if self.settings.crop_nonzero else None
+        if box:
+            image = image[(slice(None), *cut(box))]
+        kept = spooled(image.shape[1:], geometry.spacing, self.axis, self.settings)
+        found = _Read(case, geometry, shape, box, kept, spool.tell() // 4, truth.tell())
         spool.write(interpolate(scale(image, self.settings.percentiles), kept).tobytes())
         if indices is not None:
             truth.write(indices.tobytes())
@@ -216,6 +222,7 @@ class Build:
             truth_start=np.array([r.truth for r in read]),
             shape=np.array([r.shape for r in read]),
             sampled=np.array([g.sampled for g in grids]),
+            box=np.array([g.inner for g in grids]),
             size=np.array([g.size for g in grids]),
             affine=np.array([r.geometry.affine for r in read]),
             native=np.array([r.geometry.native for r in read]),

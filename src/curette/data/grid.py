@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curette.errors import ContractError
+from curette.region import Box
 
 
 def interpolate(array: NDArray[Any], shape: Sequence[int]) -> NDArray[np.float32]:
@@ -52,6 +53,25 @@ def _place(inside: int, outside: int) -> tuple[slice, slice]:
     return slice(start, start + length), slice(target, target + length)
 
 
+def nonzero(image: NDArray[Any]) -> Box:
+    """The smallest box outside of which an image [channels, *S] is 0 everywhere; all of it for one without any value."""
+    any_channel, box = (image != 0).any(axis=0), []
+    for axis in range(any_channel.ndim):
+        others = tuple(i for i in range(any_channel.ndim) if i != axis)
+        found = np.flatnonzero(any_channel.any(axis=others))
+        box.append((int(found[0]), int(found[-1]) + 1) if len(found) else (0, any_channel.shape[axis]))
+    return tuple(box)
+
+
+def cut(box: Box) -> tuple[slice, ...]:
+    """The index of a box in the last axes of an array that has no others before them."""
+    return tuple(slice(start, stop) for start, stop in box)
+
+
+def lengths(box: Box) -> tuple[int, ...]:
+    return tuple(stop - start for start, stop in box)
+
+
 @dataclass(frozen=True)
 class Grid:
     """How one case's array becomes units and back.
@@ -60,12 +80,19 @@ class Grid:
     sampled  the same after resampling to the wanted spacing, or stretching to the wanted size
     axis     the axis slices are cut along; None when the whole image or volume is the unit
     size     size of a unit, [*S] without the axis that is cut
+    box      the part of the canonical grid that is resampled, (start, stop) along each axis; None for all of it
     """
 
     shape: tuple[int, ...]
     sampled: tuple[int, ...]
     axis: int | None
     size: tuple[int, ...]
+    box: Box | None = None
+
+    @property
+    def inner(self) -> Box:
+        """The part of the canonical grid that becomes units, (start, stop) along each axis."""
+        return self.box or tuple((0, n) for n in self.shape)
 
     @property
     def units(self) -> int:
@@ -82,12 +109,12 @@ class Grid:
         return tuple(_place(have, want)[1] for have, want in zip(self.plane, self.size, strict=True))
 
     def image(self, array: NDArray[Any], out: NDArray[np.float32]) -> None:
-        """Fill `out` [units, channels, *size] (zeros) with an image [channels, *shape]."""
+        """Fill `out` [units, channels, *size] (zeros) with an image [channels, *S] of the part that is resampled."""
         self._cut(interpolate(array, self.sampled), out)
 
     def label(self, array: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
         """Fill `out` [units, *size] (zeros) with a label map [*shape]."""
-        self._cut(nearest(array, self.sampled), out)
+        self._cut(nearest(array[cut(self.inner)], self.sampled), out)
 
     def _cut(self, array: NDArray[Any], out: NDArray[Any]) -> None:
         stack = array[None] if self.axis is None else np.moveaxis(array, self.axis - len(self.shape), 0)
@@ -95,7 +122,7 @@ class Grid:
         out[to] = stack[part]
 
     def restore(self, stack: NDArray[Any]) -> NDArray[Any]:
-        """Integer maps [units, *size] back on the canonical grid [*shape]; what a crop cut off becomes background 0.
+        """Integer maps [units, *size] back on the canonical grid [*shape]; what was cut off becomes background 0.
 
         Raises `ContractError` for a stack of another shape.
         """
@@ -107,7 +134,12 @@ class Grid:
         part, to = self._places()
         whole[part] = stack[to]
         array = whole[0] if self.axis is None else np.moveaxis(whole, 0, self.axis)
-        return np.ascontiguousarray(nearest(array, self.shape))
+        inner = np.ascontiguousarray(nearest(array, lengths(self.inner)))
+        if inner.shape == self.shape:
+            return inner
+        out = np.zeros(self.shape, stack.dtype)
+        out[cut(self.inner)] = inner
+        return out
 
     def _places(self) -> tuple[Any, Any]:
         """Indices of what is kept: in an array before padding or cropping, and in one after it."""

@@ -61,8 +61,11 @@ def _stretched(shape: Lengths, axis: int | None, size: Lengths) -> Lengths:
 def check_before(cases: Sequence[Case], task: Task, axis: int | None, to: Prepare, folder: Path) -> None:
     """Estimate from headers what preparing takes, so that a full disk is told before hours of reading, not after.
 
-    Sources that tell no header count as nothing, and so do files that cannot be read. Raises `SettingError`.
+    Sources that tell no header count as nothing, and so do files that cannot be read; with `crop_nonzero` no header tells
+    what is left, and the room is looked at later. Raises `SettingError`.
     """
+    if to.crop_nonzero:
+        return
     told = [found for case in cases if (found := _header(case.images[0], task.dims))]
     if not told:
         return

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from curette.data.cache import MANIFEST
 from curette.data.case import Dataset, Geometry
-from curette.data.grid import Grid
+from curette.data.grid import Grid, lengths
 from curette.errors import DataError
 from curette.region import Box, Region
 from curette.task import Task
@@ -161,9 +161,8 @@ class Prepared:
     def unit_spacing(self, unit: Region) -> tuple[float, ...]:
         """Distance between pixels of the prepared unit along each of its axes, in millimetres where the file tells."""
         row, axis = self._row(unit.case), self.facts["axis"]
-        sides = zip(
-            self.spacing(unit.case), self._index["shape"][row], self._index["sampled"][row], strict=False
-        )
+        grid = self._grid(row)
+        sides = zip(self.spacing(unit.case), lengths(grid.inner), grid.sampled, strict=False)
         found = [float(mm * length / now) for mm, length, now in sides]
         return tuple(mm for i, mm in enumerate(found) if i != axis)
 
@@ -280,7 +279,10 @@ class Prepared:
 
     def _grid(self, row: int) -> Grid:
         shape, sampled = (tuple(self._index[name][row].tolist()) for name in ("shape", "sampled"))
-        return Grid(shape, sampled, self.facts["axis"], self._sizes[row])
+        box: Box | None = None
+        if "box" in self._index:  # not in a cache of an earlier version
+            box = tuple((start, stop) for start, stop in self._index["box"][row].tolist())
+        return Grid(shape, sampled, self.facts["axis"], self._sizes[row], box)
 
     def _units(self, regions: Iterable[Region]) -> NDArray[np.int64]:
         """Positions of regions in the arrays of units. Raises `DataError` for one that is no unit of this data set."""

@@ -244,7 +244,13 @@ class TorchLearner:
         networks = []
         for states in weights:
             network = accompany(self._build(0, pretrained=False), companions, self.task, self.channels)
-            network.load_state_dict(states)
+            try:
+                network.load_state_dict(states)
+            except RuntimeError as problem:
+                raise DataError(
+                    f"The model {path} was trained by another version of curette, whose network "
+                    f"'{self.settings.model}' has other parts. Train it again."
+                ) from problem
             network.to(self.device, memory_format=self._format)  # type: ignore[call-overload]
             networks.append(network.eval())
         return TorchModel(tuple(networks), precision, companions, courses, record)

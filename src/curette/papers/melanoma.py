@@ -129,8 +129,8 @@ PAPER = Paper(
         "The full-data run has as many batches (8140) as all trainings of a strategy together. It is below chance in the paper: its "
         "schedule is no ceiling.",
         "Loss, passes, rate and places of dropout are not stated. Taken: cross-entropy, ten passes, 0.5, once before the head.",
-        "The paper widens its decoder by further 1 x 1 convolutions; taken: a plain U-Net on the same encoder. Intensities stay between 0 "
-        "and 1 and are not normalised by ImageNet's means; brightness changes by up to 0.2 of the range.",
+        "The paper widens its decoder by further 1 x 1 convolutions; taken: a plain U-Net on the same encoder. Brightness "
+        "changes by up to 0.2 of the range.",
         "Rotation of 30 is read as degrees. The printed blur changes nothing to speak of and is left out.",
         "One run in the paper. Small scale has three seeds; at full scale ask for more with --seeds.",
         "Figure 4 is the learning curve in the report. Dice on validation is not measured; its column stays empty.",

@@ -42,7 +42,13 @@ def build(task: Task, channels: int, settings: Train, *, pretrained: bool = True
     models()
     bound = bind("model", settings.model, **settings.options)
     if not pretrained and "pretrained" in bound.options:
-        bound = replace(bound, options={k: v for k, v in bound.options.items() if k != "pretrained"})
+        left = {k: v for k, v in bound.options.items() if k != "pretrained"}
+        if "normalise" in bound.component.options:  # what the weights decided stays decided
+            from curette.learn.models.pretrained import normalisation
+
+            said = left.get("normalise", bound.component.options["normalise"].default)
+            left["normalise"] = normalisation(bound.options["pretrained"], said)
+        bound = replace(bound, options=left)
     kinds = bound.component.info.get("kinds", (task.kind,))
     if task.kind not in kinds:
         fitting = sorted(n for n, c in components("model").items() if task.kind in c.info.get("kinds", ()))

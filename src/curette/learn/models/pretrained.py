@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from curette.data.cache import root
 from curette.data.download import Remote, digest, fetch
-from curette.errors import DataError, SettingError
+from curette.errors import DataError, SettingError, unknown
 
 FIRST = "conv1.weight"
 _HEADS = ("fc.", "conv_seg.")
@@ -52,6 +52,9 @@ SOURCES = {
 }
 """Official files of torchvision (first version of the ImageNet weights) and of MedicalNet (Chen et al. 2019)."""
 DIMS = {"imagenet": 2, "medicalnet": 3}
+_NORMALISE = ("imagenet", "none")
+_COLOURS = {"mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)}
+"""Of ImageNet's pictures from 0 to 1: red, green and blue, as torchvision normalises by them."""
 
 
 def load(network: nn.Module, pretrained: str, *, dims: int, depth: int) -> None:
@@ -63,8 +66,7 @@ def load(network: nn.Module, pretrained: str, *, dims: int, depth: int) -> None:
 
     The first convolution takes other numbers of channels than the file's: each gets the mean of the file's filters over
     their channels, times (channels of the file / channels here). A grey image then gives what its three-fold copy gives
-    with the file's own filters. Nothing normalises images by ImageNet's means: they stay between 0 and 1, and batch norm
-    adapts.
+    with the file's own filters. What images are normalised by is `Shifted`'s.
 
     Raises `SettingError` for weights of other dimensions, `DataError` for what cannot be downloaded, read, or does not fit.
     """
@@ -83,6 +85,38 @@ def load(network: nn.Module, pretrained: str, *, dims: int, depth: int) -> None:
             state.setdefault(name, value)  # older files have none, and nothing here reads them
     _compare(path, state, wanted)
     network.load_state_dict(state)
+
+
+class Shifted(nn.Sequential):
+    """Layers whose input, images from 0 to 1, first becomes (image - mean) / deviation, as ImageNet's weights were trained.
+
+    Three channels have ImageNet's red, green and blue, any other number the averages of these. Both are stored with the
+    weights, so that a network without them is not taken for one with them.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, *layers: nn.Module, channels: int, dims: int) -> None:
+        super().__init__(*layers)
+        for name, values in _COLOURS.items():
+            each = values if channels == 3 else (sum(values) / 3,) * channels
+            self.register_buffer(name, torch.tensor(each).reshape(-1, *(1,) * dims))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward((x - self.mean) / self.deviation)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def normalisation(pretrained: str, normalise: str) -> str:
+    """``imagenet`` or ``none``: what `normalise` means where a network starts from `pretrained`.
+
+    Raises `SettingError` for another word.
+    """
+    if normalise not in (*_NORMALISE, "auto"):
+        raise unknown("normalisation", normalise, (*_NORMALISE, "auto"))
+    if normalise == "auto":
+        return "imagenet" if pretrained == "imagenet" else "none"
+    return normalise
 
 
 def find(pretrained: str, *, dims: int, depth: int) -> Path:

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 from curette.errors import SettingError
 from curette.learn.models.cnn import Classifier
 from curette.learn.models.fit import Fitted
-from curette.learn.models.pretrained import load
+from curette.learn.models.pretrained import Shifted, load, normalisation
 from curette.registry import register
 from curette.task import Task
 
@@ -20,6 +20,9 @@ _BUILD = {18: nets.resnet18, 34: nets.resnet34, 50: nets.resnet50}
 _WIDTHS = {18: (64, 64, 128, 256, 512), 34: (64, 64, 128, 256, 512), 50: (64, 256, 512, 1024, 2048)}
 _DECODER = (256, 128, 64, 32, 16)
 _HE = "He et al. 2016, Deep residual learning for image recognition"
+_NORMALISE = """`normalise` is "imagenet" (images less its means, by its deviations), "none"
+    (they stay between 0 and 1), or "auto", by the weights: "imagenet" for those of that name, otherwise "none"; with a file
+    of torchvision's weights say "imagenet"."""
 
 
 class Widened(nn.Module):
@@ -36,7 +39,7 @@ class Widened(nn.Module):
 
 
 def levels(
-    depth: int, dims: int, channels: int, *, stem: int = 2, pretrained: str = ""
+    depth: int, dims: int, channels: int, *, stem: int = 2, pretrained: str = "", normalise: str = "none"
 ) -> tuple[list[nn.Module], tuple[int, ...]]:
     """The five levels of a ResNet, each half as long a side as the one before (the first as `stem` says), and their widths.
 
@@ -61,6 +64,8 @@ def levels(
     if pretrained:
         load(network, pretrained, dims=dims, depth=depth)
     first = nn.Sequential(network.conv1, network.bn1, network.act)
+    if normalisation(pretrained, normalise) == "imagenet":
+        first = Shifted(*first, channels=channels, dims=dims)
     second = nn.Sequential(network.maxpool, network.layer1)
     return [first, second, network.layer2, network.layer3, network.layer4], _WIDTHS[depth]
 
@@ -106,23 +111,33 @@ class EncoderUNet(nn.Module):
 
 def _classifier(depth: int, used: str) -> Callable[..., nn.Module]:
     def resnet(
-        task: Task, channels: int, *, dropout: float = 0.2, stem: int = 2, pretrained: str = ""
+        task: Task,
+        channels: int,
+        *,
+        dropout: float = 0.2,
+        stem: int = 2,
+        pretrained: str = "",
+        normalise: str = "auto",
     ) -> nn.Module:
-        parts, widths = levels(depth, task.dims, channels, stem=stem, pretrained=pretrained)
+        parts, widths = levels(
+            depth, task.dims, channels, stem=stem, pretrained=pretrained, normalise=normalise
+        )
         return Classifier(nn.Sequential(*parts), widths[-1], len(task.classes), dropout)
 
     resnet.__doc__ = f"""ResNet-{depth}{used}, with dropout before its linear layer.
 
     `stem` is the stride of the first convolution: 2 as published, 1 for images of a few dozen voxels. `pretrained` is
     "imagenet" (2D), "medicalnet" (3D) or a file of weights, relative to the working directory; without it they are
-    random.
+    random. {_NORMALISE}
     """
     return _named(resnet, f"resnet{depth}")
 
 
 def _unet(depth: int, used: str) -> Callable[..., nn.Module]:
-    def unet(task: Task, channels: int, *, dropout: float = 0.1, pretrained: str = "") -> nn.Module:
-        encoder = levels(depth, task.dims, channels, pretrained=pretrained)
+    def unet(
+        task: Task, channels: int, *, dropout: float = 0.1, pretrained: str = "", normalise: str = "auto"
+    ) -> nn.Module:
+        encoder = levels(depth, task.dims, channels, pretrained=pretrained, normalise=normalise)
         network = EncoderUNet(task.dims, channels, len(task.classes), encoder, dropout)
         return Fitted(
             network, network.encoder[-1], multiple=32, head=network.head, levels=tuple(network.encoder)
@@ -133,7 +148,7 @@ def _unet(depth: int, used: str) -> Callable[..., nn.Module]:
     Nearest upsampling, concatenation, two 3×3 convolutions with batch norm a level (256, 128, 64, 32, 16 channels).
     Deliberate differences: the head is a 1×1 convolution, not 3×3, so that gradients of its weights are those of single
     pixels; and there is dropout before it (0 switches it off). `pretrained` is "imagenet" (2D), "medicalnet" (3D) or a
-    file of weights for the encoder; without it they are random.
+    file of weights for the encoder; without it they are random. {_NORMALISE}
     """
     return _named(unet, f"resnet{depth}_unet")
 
