@@ -50,6 +50,11 @@ VARIANTS = {
     "add": {"refine": "add"},
     "concat": {"refine": "concat"},
     "none": {"refine": "none"},
+    "coarse=0": {"coarse": 0.0},
+    "coarse=0.1": {"coarse": 0.1},
+    "distance=0": {"distance": 0.0},
+    "distance=0.1": {"distance": 0.1},
+    "distance=10": {"distance": 10.0},
     "raw": {"distances": "raw"},
     "outside": {"zero": "outside"},
     "frame": {"frame": True},
@@ -132,12 +137,12 @@ def look(network: nn.Module, prepared: Prepared, regions: list[Region]) -> dict[
             for name, value in _facts(network, prepared, part, truth, classes).items():
                 tables.setdefault(name, []).append(value.double().numpy())
     found = {name: np.concatenate(parts) for name, parts in tables.items()}
-    result = {"Dice": _pooled(found["refined"])}
+    result = {"Dice": pooled(found["refined"])}
     error, entropy = 1 - _by_slice(found["refined"]), found["entropy"]
     result["entropy~error"] = spearmanr(entropy, error)[0]
     if "coarse" not in found:
         return result
-    result["Dice of the network alone"] = _pooled(found["coarse"])
+    result["Dice of the network alone"] = pooled(found["coarse"])
     result["explained"] = 1 - found["apart"].mean() / found["spread"].mean()
     scores = {
         name: structure_score(
@@ -170,12 +175,12 @@ def _facts(
         network.keep = True
     logits = network(x)
     p = logits.softmax(1)
-    found = {"refined": _overlap(logits, truth, classes)}
+    found = {"refined": overlap(logits, truth, classes)}
     found["entropy"] = -(p * p.clamp_min(1e-30).log()).sum(1).flatten(1).mean(1)
     if isinstance(network, Accompanied):
         said = network.outputs()
         seen = Pass(x, p, logits, inside, outputs=said)
-        found["coarse"] = _overlap(said["coarse"], truth, classes)
+        found["coarse"] = overlap(said["coarse"], truth, classes)
         found["structure"], found["boundary"] = structure_inconsistency(seen), boundary_inconsistency(seen)
         target = network.companions["structure_boundary"].measured(truth)
         found["apart"] = (said["distances"] - target).square().flatten(1).mean(1)
@@ -183,14 +188,14 @@ def _facts(
     return found
 
 
-def _overlap(logits: torch.Tensor, truth: torch.Tensor, classes: int) -> torch.Tensor:
+def overlap(logits: torch.Tensor, truth: torch.Tensor, classes: int) -> torch.Tensor:
     """Pixels in both, and in each together, of every foreground class, [B, C - 1, 2]."""
     named = torch.arange(1, classes)[:, None, None]
     a, b = logits.argmax(1)[:, None] == named, truth[:, None] == named
     return torch.stack([2 * (a & b).sum((2, 3)), a.sum((2, 3)) + b.sum((2, 3))], dim=2)
 
 
-def _pooled(overlap: NDArray[np.float64]) -> float:
+def pooled(overlap: NDArray[np.float64]) -> float:
     both, size = overlap.sum(axis=0).T
     return float((both / size).mean())
 

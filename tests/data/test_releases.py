@@ -254,6 +254,21 @@ def test_two_copies_of_a_folder_are_not_mixed(name: str, folder: str, tmp_path: 
     assert f"/{folder} and b/" in said
 
 
+def test_a_release_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    for copy in ("a", "b"):
+        MAKERS["covid_qu"](tmp_path / copy)
+    said = refusal("covid_qu", tmp_path)
+    assert "data set that is there twice" in said
+    assert "a and b" in said
+
+
+def test_pictures_whose_names_are_in_capitals(tmp_path: Path) -> None:
+    root = releases.kvasir(tmp_path)
+    for path in sorted(root.rglob("*.jpg"))[::3]:
+        path.rename(path.with_suffix(".JPG"))
+    assert len(load("kvasir", root).cases) == 16
+
+
 def test_acdc_parts(tmp_path: Path) -> None:
     root = releases.acdc(tmp_path / "database")
     assert [c.id for c in load("acdc", root).cases][:2] == ["patient001_frame01", "patient001_frame08"]

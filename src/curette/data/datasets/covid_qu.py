@@ -50,6 +50,8 @@ def covid_qu(root: Path | None, skip_bad: bool = False, *, partial: bool = False
     ]
     if not inner:
         raise DataError(f"{root} holds no folder Train/COVID-19/infection masks. Unpack the archive there.")
+    if len(inner) > 1:
+        reading.problems.add("data set that is there twice", " and ".join(map(reading.short, inner)))
     pairs: list[Pair] = []
     for part, counts in _COUNTS.items():
         for kind, count in counts.items():

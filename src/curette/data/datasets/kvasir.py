@@ -63,4 +63,4 @@ def kvasir(root: Path | None, skip_bad: bool = False, *, partial: bool = False) 
 
 
 def _pictures(place: Path) -> list[Path]:
-    return [p for p in sorted(place.glob("*.jpg")) if not ignored(p)]
+    return [p for p in sorted(place.iterdir()) if p.suffix.lower() in (".jpg", ".jpeg") and not ignored(p)]
