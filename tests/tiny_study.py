@@ -86,6 +86,7 @@ def make_setup(folder: Path, *, cycles: int = 3, initial: int = 3, budget: int =
         "size": images.size,
         "images": images,
         "patient": {case: i for i, case in enumerate(images.case_ids)},
+        "group": {case: i % 2 for i, case in enumerate(images.case_ids)},
         "query": Query(initial=initial, budget=budget, cycles=cycles),
         "evaluate": lambda model: evaluate(learner, model, images, images.case_ids[4:], metrics=(metric,)),
     }

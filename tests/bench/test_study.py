@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -11,6 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 import curette
@@ -59,6 +62,43 @@ def test_a_study_leaves_everything_a_report_needs(tmp_path: Path) -> None:
     assert not place.failures.exists()
     galleries = sorted(p.name for p in (place.path / "gallery").iterdir())
     assert galleries == sorted(f"{s}-{seed}-{c}.npz" for s in STRATEGIES for seed in (0, 1) for c in (1, 2))
+
+
+def test_the_first_images_come_from_every_hospital(tmp_path: Path) -> None:
+    """Nine patients of one hospital and three of another, by a draw that gives each the same, and queries that do too."""
+    for number in range(12):
+        values = np.random.default_rng(number).normal(size=(16, 16, 4)).astype(np.float32)
+        label = np.zeros((16, 16, 4), np.uint8)
+        label[4:12, 4:12] = 1
+        folder = tmp_path / "data" / ("north" if number < 9 else "south")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in (("", values), ("_mask", label)):
+            nib.save(nib.Nifti1Image(array, np.eye(4)), folder / f"{number}{name}.nii.gz")
+    (tmp_path / "data" / "dataset.toml").write_text(
+        '[channels]\nMR = "{group}/{case}.nii.gz"\n[labels]\nfiles = "{group}/{case}_mask.nii.gz"\n'
+        "[classes]\nbackground = 0\norgan = 1\n"
+    )
+    even = 'stratified_by_group(share="equal")'
+    study = tiny_study(
+        data={"dataset": "own", "root": tmp_path / "data", "options": {}},
+        split={"train": 10, "test": 2},
+        query={"initial": 4, "budget": 2, "start": f"none > none > {even}"},
+        strategies=["random", f"single > entropy > {even}"],
+        prepare={"cache": tmp_path / "cache"},
+    )
+    place = _run(study, tmp_path / "out")
+    with (place.path / "picks.csv").open(newline="") as file:
+        picks = list(csv.DictReader(file))
+    for seed in ("0", "1"):
+        for cycle in ("0", "1", "2"):
+            by_hospital = [
+                row["region"].split("-")[0]
+                for row in picks
+                if row["seed"] == seed
+                and row["cycle"] == cycle
+                and (cycle == "0" or row["strategy"] != "random")
+            ]
+            assert by_hospital.count("north") == by_hospital.count("south") > 0
 
 
 def test_the_gallery_shows_the_picks_of_the_table(tmp_path: Path) -> None:
@@ -233,6 +273,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"metrics": ["dice_4d"]}, "dice_4d"),
     ({"data": {"dataset": "fantom"}}, "Did you mean 'phantom'"),
     ({"split": {"test": 20}}, "test 20"),
+    (
+        {"query": {"start": "none > none > stratified_by_group"}},
+        r"where cases came from, which the data set 'phantom' does not tell.*\{group\}",
+    ),
 ]
 
 

@@ -74,6 +74,7 @@ def make(n: int, m: int, kind: str, seed: int) -> tuple[Candidates, Labelled]:
         "samples": samples,
         "class_score": gradient[:, :classes],
         "truth": np.where(members[:, 0] > 0.3, members[:, 0], 0),  # nobody's truth is broken
+        "group": patient // 3,
     }
     pool = Candidates(
         REGIONS[:n],
@@ -142,7 +143,8 @@ class TestOnAnyPool:
         lean, bare = pool, labelled
         if "embedding" not in bound.needs:
             lean, bare = replace(lean, embedding=None), replace(bare, embedding=None)
-        told = bound.needs | ({"truth"} if bound.says("truth") else set())
+        shown = {"truth": "truth", "grouped": "group"}
+        told = bound.needs | {column for fact, column in shown.items() if bound.says(fact)}
         lean, bare = (
             replace(part, columns={k: v for k, v in part.columns.items() if k in told})
             for part in (lean, bare)

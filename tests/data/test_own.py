@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from files import RAS, blob, nifti, png, volume
 
+from curette.bench.sides import groups_of
 from curette.data.datasets import open_dataset
+from curette.data.prepare import prepare
 from curette.errors import CuretteWarning, DataError, SettingError
-from curette.recipe import Data
+from curette.recipe import Data, Prepare
 
 TOML = """
 name = "Prostate MR"
@@ -117,6 +119,19 @@ def test_numbers_that_begin_anew_in_each_part_of_the_split(place: str, tmp_path:
     # A number is another patient in each part; what the paths call a patient is the same one.
     known = ["2", "3", "1", "1"] if place == "patient" else [c.id for c in cases]
     assert [c.patient for c in cases] == known
+
+
+def test_hospitals_that_count_alike(tmp_path: Path) -> None:
+    for seed, hospital in enumerate(("north", "south", "south")):
+        nifti(tmp_path / hospital / f"{max(1, seed)}.nii.gz", volume(seed=seed))
+        nifti(tmp_path / hospital / f"{max(1, seed)}_mask.nii.gz", blob(value=1))
+    files = '[channels]\nMR = "{group}/{case}.nii.gz"\n[labels]\nfiles = "{group}/{case}_mask.nii.gz"\n'
+    dataset = load(described(tmp_path, f"{files}[classes]\nbackground = 0\ntumour = 1\n"))
+    found = [(c.id, c.patient, c.group) for c in dataset.cases]
+    assert found == [(f"{g}-{n}", f"{g}-{n}", g) for g, n in (("north", 1), ("south", 1), ("south", 2))]
+    prepared = prepare(dataset, Data(dataset="own", unit="volume"), Prepare(cache=tmp_path / "cache"))
+    assert [prepared.group(c) for c in prepared.case_ids] == ["north", "south", "south"]
+    assert groups_of(prepared, prepared.case_ids) == {"north-1": 0, "south-1": 1, "south-2": 1}
 
 
 def test_a_class_with_a_single_image(tmp_path: Path) -> None:

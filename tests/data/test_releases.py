@@ -361,6 +361,7 @@ def test_brats_channels_regions_and_patients(tmp_path: Path) -> None:
     root = releases.brats2019(tmp_path)
     parts = load("brats2019", root)
     assert [c.patient for c in parts.cases] == ["BraTS19_2013_10", "BraTS19_2013_10", "BraTS19_CBICA_AAB"]
+    assert [c.group for c in parts.cases] == ["2013", "2013", "CBICA"]
     offsets = [s.read().array.max() - releases.pair(1)[0].max() for s in parts.cases[0].images]
     assert offsets == [5, 2, 4, 2]  # flair, t1, t1ce, t2 in this order
     whole = load("brats2019", root, channels=("flair",), regions="whole")

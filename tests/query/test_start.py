@@ -40,6 +40,7 @@ def test_chance_is_the_default_however_it_is_written(text: str) -> None:
     [
         "strided_random",
         "class_stratified_random",
+        "none > none > stratified_by_group",
         *COLD,
         "self_supervised(steps=50, width=16) > none > k_center",
         "self_supervised > none > random",

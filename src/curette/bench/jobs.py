@@ -11,7 +11,7 @@ from typing import Any, cast
 from curette.bench.folder import StudyFolder
 from curette.bench.foresight import foresee
 from curette.bench.pictures import keep_pictures
-from curette.bench.sides import Sides, divided
+from curette.bench.sides import Sides, divided, groups_of
 from curette.data.folds import Folds
 from curette.data.prepared import Prepared
 from curette.learn.evaluate import evaluate
@@ -140,6 +140,7 @@ class Bench:
         m, learner, sides = self.materials, self.learner, self.materials.sides(seed)
         patients = sorted({m.prepared.patient(r.case) for r in sides.pool})
         number = {patient: i for i, patient in enumerate(patients)}
+        cases = sorted({r.case for r in sides.pool})
         return Setup(
             ledger=self.ledger,
             learner=learner,
@@ -148,7 +149,8 @@ class Bench:
             recipe=next(iter(self.ledger.recipes())),
             task=m.prepared.task,
             pool=sides.pool,
-            patient={case: number[m.prepared.patient(case)] for case in {r.case for r in sides.pool}},
+            patient={case: number[m.prepared.patient(case)] for case in cases},
+            group=groups_of(m.prepared, cases),
             query=m.study.query,
             evaluate=lambda model: evaluate(learner, model, m.prepared, sides.test, metrics=m.study.metrics),
             members=max(s.members for s in m.strategies),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,3 +57,10 @@ def divided(prepared: Prepared, splits: Splits, source: str) -> Sides:
         if not found:
             raise DataError(f"No case of the {name} split of {source} has a label.")
     return Sides(tuple(prepared.regions(train)), validation, test)
+
+
+def groups_of(prepared: Prepared, cases: Sequence[str]) -> dict[str, int]:
+    """The number of the group each case is in, groups in alphabetical order; {} where no case tells its group."""
+    named = {case: prepared.group(case) for case in cases}
+    numbers = {name: i for i, name in enumerate(sorted(set(named.values())))}
+    return {case: numbers[name] for case, name in named.items()} if any(named.values()) else {}

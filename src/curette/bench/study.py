@@ -14,6 +14,7 @@ from curette.bench.facts import save_facts
 from curette.bench.folder import StudyFolder
 from curette.bench.jobs import MakeLearner, Materials, plan, torch_learner, watches
 from curette.bench.progress import Progress, Tracker
+from curette.bench.sides import groups_of
 from curette.bench.tables import write_tables, write_text
 from curette.bench.training import check_training
 from curette.data.case import Dataset
@@ -145,6 +146,11 @@ def _check_sides(materials: Materials, start: Strategy | None) -> None:
             check_budget(of_whole_units(budget, strategy, start), len(pool))
         for strategy in (*strategies, start) if start else strategies:
             check_rows(strategy.passes, materials.prepared, pool)
+            if strategy.grouped and not groups_of(materials.prepared, sorted({r.case for r in pool})):
+                raise SettingError(
+                    f"'{strategy.name}' goes by where cases came from, which the data set '{materials.study.data.dataset}' "
+                    "does not tell. Use 'stratified', which goes by patient, or the data set 'own' with {group} in its paths."
+                )
 
 
 def _folds(place: StudyFolder, study: Study, dataset: Dataset) -> Folds:

@@ -215,6 +215,7 @@ class Build:
             self.draft / "index.npz",
             id=np.array([r.case.id for r in read]),
             patient=np.array([r.case.patient for r in read]),
+            group=np.array([r.case.group for r in read]),
             labelled=np.array([_labelled(r.case) for r in read]),
             target=np.array([NO_TARGET if r.case.target is None else r.case.target for r in read]),
             start=np.concatenate([[0], np.cumsum(step)[:-1]]),

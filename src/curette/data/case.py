@@ -65,7 +65,8 @@ class Case:
     """One study of one patient. `images` are its channels' sources (or one source with several channels).
 
     Segmentation has a `label` source of raw label values; classification a `target`, the training index of its class.
-    `split` is what the data set's makers assigned (``train``, ``val``, ``test``), if anything.
+    `split` is what the data set's makers assigned (``train``, ``val``, ``test``), if anything, and `group` the hospital,
+    scanner or source the case came from, if they tell.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Case:
     label: Source | None = None
     target: int | None = None
     split: str | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)

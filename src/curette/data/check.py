@@ -104,6 +104,7 @@ class Pair:
     target: int | None = None
     shown: str = ""
     more: tuple[OnDisk, ...] = ()
+    group: str = ""
 
 
 def check_pairs(pairs: Sequence[Pair], problems: Problems, channels: int | None = None) -> list[Pair]:

@@ -103,5 +103,9 @@ def _digest(dataset: Dataset, data: Data, settings: Prepare) -> str:
                 stamps.append(source.stamp)
             except DataError:
                 stamps.append(f"{source.name}: missing")
-        sha.update(json.dumps([case.id, case.patient, case.target, case.label is not None, stamps]).encode())
+        sha.update(
+            json.dumps(
+                [case.id, case.patient, case.group, case.target, case.label is not None, stamps]
+            ).encode()
+        )
     return sha.hexdigest()[:16]

@@ -174,6 +174,11 @@ class Prepared:
     def patient(self, case_id: str) -> str:
         return str(self._index["patient"][self._row(case_id)])
 
+    def group(self, case_id: str) -> str:
+        """The hospital, scanner or source the case came from; '' where the data set does not tell."""
+        row = self._row(case_id)
+        return str(self._index["group"][row]) if "group" in self._index else ""
+
     def shape(self, case_id: str) -> tuple[int, ...]:
         """Spatial shape of the case's canonical grid."""
         return self._grid(self._row(case_id)).shape

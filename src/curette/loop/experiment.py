@@ -38,7 +38,6 @@ from curette.query.select import select
 from curette.query.strategy import Strategy
 from curette.query.sweep import recall, sweep
 from curette.query.teachers import taught
-from curette.query.truth import revealed
 from curette.region import Region
 from curette.registry import Bound
 from curette.seeds import derive, spawn
@@ -282,8 +281,7 @@ class Experiment:
         known = Labelled(
             labelled, patient, features, columns, setup.oracle.answer(labelled), cycle, setup.query.cycles
         )
-        if self.strategy.truth:
-            candidates = revealed(candidates, setup.oracle.answer(candidates.regions), setup.task)
+        candidates = setup.shown(self.strategy, candidates)
         candidates = rescored(self.strategy.scorer, candidates, rng, known)
         chosen = select(self.strategy, candidates, setup.budget.query, rng, known)
         if self.strategy.scorer.name == "none":

@@ -12,7 +12,6 @@ from curette.query.candidates import Labelled
 from curette.query.scoring import rescored
 from curette.query.select import select
 from curette.query.sweep import sweep
-from curette.query.truth import revealed
 from curette.region import Region
 from curette.seeds import derive, spawn
 
@@ -37,8 +36,7 @@ def first_units(setup: Setup, seed: int) -> list[tuple[Region, float | None]]:
         encode=setup.features.of(seed),
         occasion=setup.occasion(0),
     )[start]
-    if start.truth:
-        candidates = revealed(candidates, setup.oracle.answer(candidates.regions), setup.task)
+    candidates = setup.shown(start, candidates)
     nothing = Labelled((), np.empty(0, np.int32), labels={})
     candidates = rescored(start.scorer, candidates, rng, nothing)
     chosen = select(start, candidates, count, rng, nothing)

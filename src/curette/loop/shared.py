@@ -20,8 +20,10 @@ from curette.loop.ledger import Event, Ledger, Run
 from curette.loop.models import Models
 from curette.loop.oracle import Oracle
 from curette.loop.state import Stage
+from curette.query.candidates import Candidates
 from curette.query.occasion import Occasion
 from curette.query.strategy import Strategy
+from curette.query.truth import grouped, revealed
 from curette.recipe import Query
 from curette.region import Box, Region
 from curette.registry import Bound, bind
@@ -62,6 +64,7 @@ class Setup:
     foresee   what a strategy's companions say of test units and what is true, by output, for the record of a measurement
     on_pick   called after each query, just before its picks are recorded
     begun     what else is recorded when a run is opened, e.g. its fold
+    group     case id → number of the hospital, scanner or source it came from; empty where the data set tells none
     """
 
     ledger: Ledger
@@ -89,6 +92,7 @@ class Setup:
     foresee: Callable[[Model, Strategy], dict[str, Any]] | None = None
     on_pick: Callable[[Picked], None] | None = None
     begun: Mapping[str, Any] = field(default_factory=dict)
+    group: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def features(self) -> PoolFeatures:
@@ -119,6 +123,15 @@ class Setup:
             ignore=self.task.ignore,
             truth=self._truth,
         )
+
+    def shown(self, strategy: Strategy, candidates: Candidates) -> Candidates:
+        """The candidates with what the strategy is marked as looking at besides predictions: ground truth, groups.
+
+        Raises `SettingError` for one that looks at ground truth where people answer.
+        """
+        if strategy.truth:
+            candidates = revealed(candidates, self.oracle.answer(candidates.regions), self.task)
+        return grouped(candidates, self.group) if strategy.grouped else candidates
 
     def _image(self, unit: Region) -> NDArray[np.float32]:
         assert self.images is not None

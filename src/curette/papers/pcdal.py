@@ -191,6 +191,7 @@ PAPER = Paper(
                 },
                 "split": {"train": 250, "val": 25, "test": 60},
                 "prepare": {"percentiles": [0, 100], "crop_nonzero": True},
+                "query": _FULL_3D["query"] | {"start": "none > none > unit > stratified_by_group"},
             },
             small={
                 "seeds": [0, 1, 2],
@@ -306,8 +307,8 @@ PAPER = Paper(
         "Kvasir: the paper divides '4000 images' into validation and test; only 4000, 2000 and 2000 add up to its 8000. They are "
         "drawn by chance, so that classes are balanced to a few images only. Precision is the mean over classes.",
         "COVID-QU-Ex: the published split (3728, 932, 1166). Dice is averaged per image, an empty mask that is left empty is 1.",
-        "Five folds are five stratified draws of the first 10 %: by class, COVID-QU-Ex by whether there is any infection. BraTS: by "
-        "chance, since the sources of the cases are no classes.",
+        "Five folds are five stratified draws of the first 10 %: by class, COVID-QU-Ex by whether there is any infection, BraTS by where "
+        "the cases came from.",
         "BraTS: the empty border of a volume is cropped as in the paper; crops of training are drawn evenly from what is left.",
         "BraTS, loss: cross-entropy and Dice 1:1 in the paper; SSL4MIS halves both and squares the Dice's denominators. Taken: the paper's, "
         "Dice of the tumour alone.",

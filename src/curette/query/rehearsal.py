@@ -19,7 +19,7 @@ from curette.query.candidates import Labelled
 from curette.query.occasion import Occasion
 from curette.query.scoring import blind, rescored, score, unscored
 from curette.query.select import select
-from curette.query.truth import revealed
+from curette.query.truth import grouped, revealed
 from curette.region import Region
 from curette.task import Task
 
@@ -69,6 +69,8 @@ def rehearse(strategy: Strategy, task: Task, unit: str, *, cold: bool = False) -
         if strategy.truth:
             shown = dict(zip(candidates.regions, _labels(task, rng, len(candidates)), strict=True))
             candidates = revealed(candidates, shown, task)
+        if strategy.grouped:
+            candidates = grouped(candidates, {region.case: i % 2 for i, region in enumerate(regions)})
         candidates = rescored(strategy.scorer, candidates, rng, labelled)
         select(strategy, candidates, min(2, len(candidates)), rng, labelled)
 

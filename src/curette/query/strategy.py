@@ -116,6 +116,11 @@ class Strategy:
         """Whether a part of it looks at ground truth, which only a simulation has. Reports must say so."""
         return any(part.says("truth") for part in self.parts)
 
+    @property
+    def grouped(self) -> bool:
+        """Whether a part of it goes by the groups of cases, such as hospitals, that a data set tells."""
+        return any(part.says("grouped") for part in self.parts)
+
 
 def parse_strategy(text: str, unit: str | None = None, companions: Sequence[str] = ()) -> Strategy:
     """Read a strategy text.

@@ -1,4 +1,7 @@
-"""Ground truth of the pool, for the controls of a simulation that are marked as using it; for nothing else."""
+"""What is known of the pool besides images and predictions, for the parts of a strategy that are marked as using it.
+
+Ground truth is for controls of a simulation alone; the groups of cases, such as hospitals, are known before any label.
+"""
 
 from __future__ import annotations
 
@@ -33,3 +36,11 @@ def revealed(candidates: Candidates, labels: Mapping[Region, NDArray[Any]] | Non
         counts = np.bincount(known.ravel(), minlength=classes)[:classes]
         row[:] = counts / max(int(counts.sum()), 1)
     return replace(candidates, columns={**candidates.columns, "truth": found})
+
+
+def grouped(candidates: Candidates, group: Mapping[str, int]) -> Candidates:
+    """The candidates with a column ``group`` [N], the number of the group their case is in; as they are without groups."""
+    if not group:
+        return candidates
+    found = np.fromiter((group[r.case] for r in candidates.regions), np.int32, len(candidates))
+    return replace(candidates, columns={**candidates.columns, "group": found})

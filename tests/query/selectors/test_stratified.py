@@ -120,6 +120,20 @@ def test_true_classes_get_their_share() -> None:
         bind("selector", "stratified_by_truth")(pool_of(np.zeros(4)), 2, RNG(0), Labelled())
 
 
+def test_sources_get_their_share() -> None:
+    pool = replace(pool_of(np.zeros(20)), columns={"group": np.array([4] * 12 + [0] * 6 + [2] * 2)})
+
+    def counts(budget: int, seed: int = 0, **options: str) -> list[int]:
+        picks = bind("selector", "stratified_by_group", **options)(pool, budget, RNG(seed), Labelled())
+        return np.bincount(pool.columns["group"][picks], minlength=5)[[4, 0, 2]].tolist()
+
+    assert counts(10) == [6, 3, 1]
+    assert counts(6, share="equal") == [2, 2, 2]
+    for nothing in (pool_of(np.zeros(4)), replace(pool_of(np.zeros(4)), columns={"truth": np.ones((4, 2))})):
+        with pytest.raises(SettingError, match=r"where cases came from.*'own' with \{group\}"):
+            bind("selector", "stratified_by_group")(nothing, 2, RNG(0), Labelled())
+
+
 def test_of_a_segmentation_the_foreground_decides() -> None:
     """Nearly all pixels are background: two images without any foreground, two of each of two organs."""
     truth = np.array(

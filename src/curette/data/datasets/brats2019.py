@@ -6,7 +6,8 @@ MICCAI_BraTS_2019_Data_Training/
     name_mapping.csv            names every case in its column BraTS_2019_subject_ID
 
 Layout and label values after the data page of the challenge: 1 necrotic and non-enhancing core, 2 oedema, 4 enhancing tumour;
-3 is not used. The last number of a name counts a patient's scans.
+3 is not used. The last number of a name counts a patient's scans, its second word is where the case came from: the challenge
+of 2013, CBICA, or hospitals of TCIA and TMC.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def brats2019(
         if reading.has(*images, label):
             first, *more = (FileSource(path, 3) for path in images)
             patient, shown = folder.name.rpartition("_")[0], reading.short(images[0])
+            source = folder.name.split("_")[1]
             pairs.append(
                 Pair(
                     folder.name,
@@ -74,6 +76,7 @@ def brats2019(
                     FileSource(label, 3, label=True),
                     shown=shown,
                     more=tuple(more),
+                    group=source if source in ("2013", "CBICA") else "TCIA and TMC",
                 )
             )
     task = segmentation({"tumour": 1} if whole else CLASSES, tuple(channels))

@@ -172,4 +172,4 @@ def _case(pair: Pair, merge: tuple[tuple[int, int], ...]) -> Case:
     label: Source | None = pair.label
     if label is not None and merge:
         label = MergedSource(label, merge)
-    return Case(pair.id, pair.patient, (pair.image, *pair.more), label, pair.target, pair.split)
+    return Case(pair.id, pair.patient, (pair.image, *pair.more), label, pair.target, pair.split, pair.group)

@@ -14,8 +14,9 @@
     tumour = 255
 
 A path holds ``{case}`` or ``{patient}``, which stand for any part of a file or folder name, and may hold ``{split}``
-(train, val, test) and, for classification, ``{class}`` instead of the section ``[labels]``. ``*`` matches anything. A file
-that fits several paths belongs to the one that says most of its name.
+(train, val, test), ``{group}`` (the hospital, scanner or source) and, for classification, ``{class}`` instead of the section
+``[labels]``. ``*`` matches anything. A file that fits several paths belongs to the one that says most of its name. Patients of
+the same name are one person, in whichever group they are.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from curette.registry import register
 from curette.task import Task
 
 FILE = "dataset.toml"
-_PLACES = ("case", "patient", "split", "class")
+_PLACES = ("case", "patient", "split", "class", "group")
+_KNOWN = ", ".join(f"{{{place}}}" for place in _PLACES)
 _Found = dict[tuple[tuple[str, str], ...], list[Path]]  # files by what the places of a path stand for
 
 
@@ -92,7 +94,7 @@ def own(root: Path | None, skip_bad: bool = False) -> Dataset:
         raise SettingError(f"{path}: channels.{next(iter(told.channels))} matches no file that can be used.")
     task = _task(told, path, pairs[0], names)
     cases = (
-        Case(p.id, p.patient, (p.image, *p.more), p.label, p.target, p.split)
+        Case(p.id, p.patient, (p.image, *p.more), p.label, p.target, p.split, p.group)
         for p in sorted(pairs, key=lambda p: p.id)
     )
     return Dataset(told.name or path.resolve().parent.name, task, tuple(cases), told.licence, told.source)
@@ -130,9 +132,7 @@ def _check_paths(told: Description, path: Path) -> None:
     for key, text in files.items():
         places[key] = set(re.findall(r"\{(.*?)\}", text))
         if strange := sorted(places[key] - set(_PLACES)):
-            raise SettingError(
-                f"{path}: {key} holds {{{strange[0]}}}. Known: {{case}}, {{patient}}, {{split}}, {{class}}."
-            )
+            raise SettingError(f"{path}: {key} holds {{{strange[0]}}}. Known: {_KNOWN}.")
         if Path(text).is_absolute() or ".." in Path(text).parts:
             raise SettingError(f"{path}: {key} = '{text}' must lie below the folder of this file.")
     first = next(iter(places))
@@ -142,9 +142,7 @@ def _check_paths(told: Description, path: Path) -> None:
         )
     for key, found in places.items():
         if key != "labels.files" and found != places[first]:
-            raise SettingError(
-                f"{path}: {key} and {first} must hold the same of {{case}}, {{patient}}, {{split}}, {{class}}."
-            )
+            raise SettingError(f"{path}: {key} and {first} must hold the same of {_KNOWN}.")
         if not found <= places[first]:
             raise SettingError(
                 f"{path}: {key} holds {{{min(found - places[first])}}}, which {first} does not tell."
@@ -237,7 +235,9 @@ def _pairs(told: Description, path: Path, problems: Problems) -> tuple[list[Pair
             target = values.index(of["class"]) if "class" in of else None
             truth = FileSource(label, dims, label=True) if label else None
             shown = first.path.relative_to(folder).as_posix()
-            pairs.append(Pair(case, patient, first, truth, split, target, shown, tuple(more)))
+            pairs.append(
+                Pair(case, patient, first, truth, split, target, shown, tuple(more), of.get("group", ""))
+            )
     for part in sorted(set(labels) - used):
         problems.add("label without image", labels[part][0].relative_to(folder).as_posix())
     named = bool(told.patient) or "{patient}" in next(iter(told.channels.values()))
@@ -245,8 +245,8 @@ def _pairs(told: Description, path: Path, problems: Problems) -> tuple[list[Pair
 
 
 def _name(of: dict[str, str]) -> str:
-    """The case's id: class, patient and case, as far as the paths tell them, without saying the patient twice."""
-    parts = [of[place] for place in ("class", "patient", "case") if place in of]
+    """The case's id: class, group, patient and case, as far as the paths tell them, without saying the patient twice."""
+    parts = [of[place] for place in ("class", "group", "patient", "case") if place in of]
     if "patient" in of and of.get("case", "").startswith(of["patient"]):
         parts.remove(of["patient"])
     return "-".join(parts)

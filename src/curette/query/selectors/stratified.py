@@ -89,6 +89,41 @@ def stratified_by_truth(
     )
 
 
+@register(
+    "selector",
+    "stratified_by_group",
+    grouped=True,
+    examples=('stratified_by_group(share="equal")',),
+    paper="Cochran 1977; PCDAL 2023, draws of the first volumes by their source",
+)
+def stratified_by_group(
+    candidates: Candidates,
+    budget: int,
+    rng: np.random.Generator,
+    labelled: Labelled,
+    *,
+    share: str = "proportional",
+) -> NDArray[np.int64]:
+    """Chance within the hospitals, scanners or sources that the cases came from, each with its quota of the budget.
+
+    For data of several centres: each is there from the first images on. Groups are told by the data set (`brats2019`, and
+    `own` with ``{group}`` in its paths). Quotas are ``proportional`` to the regions left of a group, or ``equal``, rounded by
+    largest remainder, and picks go round the groups in turn. Cases whose group is not told are one group. O(N log N). Raises
+    `SettingError` for another `share`, and where the data set tells no groups.
+    """
+    found = candidates.columns.get("group")
+    if found is None:
+        raise SettingError(
+            "the selector 'stratified_by_group' goes by where cases came from, which this data set does not tell. Use "
+            "'stratified', which goes by patient, or the data set 'own' with {group} in its paths."
+        )
+    strata = groups(found)
+    quota = quotas(np.array([len(s) for s in strata], np.int64), budget, share, rng)
+    return in_turn(
+        [rng.choice(s, q, replace=False) for s, q in zip(strata, quota.tolist(), strict=True) if q]
+    )
+
+
 def classes_of(candidates: Candidates, who: str) -> NDArray[np.int32]:
     """The predicted classes [N]. Raises `SettingError` in the name of the selector `who` where no model was asked."""
     if (candidates.predicted < 0).any():
