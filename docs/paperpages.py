@@ -29,8 +29,9 @@ classes' shares, which loses rare classes less often in the first batches.
 
 `--scale small` keeps protocol, rows and budgets, and cuts images, networks, patients, batches and seeds down. The
 hippocampus of Stochastic Batches, 210 trainings, took 44 minutes on two cores; of most parts the time was not taken. Levels
-are lower than the paper's and say nothing; orders may. What came of it here is under
-[Results](results/stochastic-batches.md)."""
+are lower than the paper's and say nothing; orders may. What came of it here:
+[Stochastic Batches](results/stochastic-batches.md), [SBC-AL](results/sbc-al.md), [PAAL](results/paal.md),
+[PCDAL on volumes](results/pcdal-3d.md), [melanoma](results/melanoma.md)."""
 
 _DATA = """## Other data
 
