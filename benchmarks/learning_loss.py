@@ -11,8 +11,6 @@ prediction's entropy.
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
 import torch
 from lightning_fabric import Fabric
@@ -20,21 +18,15 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import nn
 
-from curette.data.datasets import open_dataset
-from curette.data.prepare import prepare
 from curette.data.prepared import Prepared
-from curette.data.splits import split_patients
-from curette.learn.companions.contract import Accompanied, accompany
+from curette.learn.companions.contract import Accompanied
 from curette.learn.companions.learning_loss import sample_losses
-from curette.learn.crops import Whole
 from curette.learn.layout import layout
-from curette.learn.models import build
-from curette.learn.train import expect, train
-from curette.recipe import Data, Prepare, Split, Train
+from curette.learn.train import train
+from curette.recipe import Train
 from curette.region import Region
 from curette.registry import bind
-from curette.seeds import spawn
-from structure_boundary import ROOT, WIDTHS, overlap, pooled
+from structure_boundary import WIDTHS, arguments, begin, few, overlap, pooled
 
 VARIANTS: dict[str, dict[str, object]] = {
     "margin=1": {},
@@ -46,52 +38,18 @@ VARIANTS: dict[str, dict[str, object]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--slices", type=int, default=100)
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
-    args = parser.parse_args()
-    data = Data(dataset="msd", root=ROOT / "Task04_Hippocampus", unit="slice")
-    if not data.root or not data.root.is_dir():
-        print(
-            f"skipped: there is no {data.root}; set CURETTE_DATA to the folder that holds Task04_Hippocampus"
-        )
-        return
-    torch.set_num_threads(1)
-    dataset = open_dataset(data)
-    prepared = prepare(dataset, data, Prepare())
-    splits = split_patients(prepared.kept(dataset), Split(train=200, val=10, test=50))
-    pool, held = prepared.regions(splits.train), prepared.regions(splits.test)[::3]
+    args, prepared, pool, held = arguments(__doc__, list(VARIANTS))
+    settings = Train(steps=args.steps, lr=3e-3, options={"widths": WIDTHS})
+    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     for seed in range(args.seeds):
-        drawn = spawn(seed, 0, "few labels").permutation(len(pool))[: args.slices]
         for variant in args.only:
-            network = _fit(prepared, [pool[i] for i in drawn], VARIANTS[variant], args.steps, seed)
+            company = [bind("companion", "learning_loss", **VARIANTS[variant])]
+            network, samples = begin(prepared, few(pool, args.slices, seed), company, settings, seed)
+            train(network, samples, prepared.unit_task, settings, fabric, seed=seed)
             facts = _look(network, prepared, held)
             print(
                 f"{variant}, seed {seed}: " + "  ".join(f"{k} {v:.3f}" for k, v in facts.items()), flush=True
             )
-
-
-def _fit(
-    prepared: Prepared, regions: list[Region], options: dict[str, object], steps: int, seed: int
-) -> nn.Module:
-    task, settings = prepared.unit_task, Train(steps=steps, lr=3e-3, options={"widths": WIDTHS})
-    torch.manual_seed(seed)
-    network = accompany(
-        build(task, prepared.channels, settings),
-        [bind("companion", "learning_loss", **options)],
-        task,
-        prepared.channels,
-    )
-    answers = prepared.labels(regions)
-    images = torch.from_numpy(prepared.batch(regions)[0])
-    labels = torch.from_numpy(np.stack([answers[r] for r in regions]).astype(np.int64))
-    samples = Whole(images, labels, task)
-    expect(network, samples.counts)
-    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
-    train(network, samples, task, settings, fabric, seed=seed)
-    return network
 
 
 @torch.inference_mode()

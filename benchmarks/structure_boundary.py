@@ -38,7 +38,7 @@ from curette.learn.train import expect, train
 from curette.query.scorers.consistency import combined, structure_score
 from curette.recipe import Data, Prepare, Split, Train
 from curette.region import Region
-from curette.registry import bind
+from curette.registry import Bound, bind
 from curette.seeds import spawn
 
 ROOT = Path(os.environ.get("CURETTE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -71,30 +71,42 @@ SCORES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    args, prepared, pool, held = arguments(__doc__, list(VARIANTS))
+    for seed in range(args.seeds):
+        for variant in args.only:
+            regions = few(pool, args.slices, seed)
+            network, ms, share = fit(prepared, regions, VARIANTS[variant], args.steps, seed)
+            facts = look(network, prepared, held)
+            print(f"\n{variant}, seed {seed}: {ms:.0f} ms a step, {share:.1%} of it for distance maps")
+            print("  " + "  ".join(f"{name} {value:.3f}" for name, value in facts.items()), flush=True)
+
+
+def arguments(
+    what: str | None, variants: list[str]
+) -> tuple[argparse.Namespace, Prepared, list[Region], list[Region]]:
+    """The command line, and hippocampus slices: those to draw from, and every third of 50 other patients."""
+    parser = argparse.ArgumentParser(description=what)
     parser.add_argument("--slices", type=int, default=100)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--only", nargs="*", default=variants, choices=variants)
     args = parser.parse_args()
     data = Data(dataset="msd", root=ROOT / "Task04_Hippocampus", unit="slice")
     if not data.root or not data.root.is_dir():
         print(
             f"skipped: there is no {data.root}; set CURETTE_DATA to the folder that holds Task04_Hippocampus"
         )
-        return
+        raise SystemExit(0)
     torch.set_num_threads(1)
     dataset = open_dataset(data)
     prepared = prepare(dataset, data, Prepare())
     splits = split_patients(prepared.kept(dataset), Split(train=200, val=10, test=50))
-    pool, held = prepared.regions(splits.train), prepared.regions(splits.test)[::3]
-    for seed in range(args.seeds):
-        for variant in args.only:
-            drawn = spawn(seed, 0, "few labels").permutation(len(pool))[: args.slices]
-            network, ms, share = fit(prepared, [pool[i] for i in drawn], VARIANTS[variant], args.steps, seed)
-            facts = look(network, prepared, held)
-            print(f"\n{variant}, seed {seed}: {ms:.0f} ms a step, {share:.1%} of it for distance maps")
-            print("  " + "  ".join(f"{name} {value:.3f}" for name, value in facts.items()), flush=True)
+    return args, prepared, prepared.regions(splits.train), prepared.regions(splits.test)[::3]
+
+
+def few(pool: list[Region], count: int, seed: int) -> list[Region]:
+    """The slices that every variant of a seed is trained on."""
+    return [pool[i] for i in spawn(seed, 0, "few labels").permutation(len(pool))[:count]]
 
 
 def fit(
@@ -102,27 +114,33 @@ def fit(
 ) -> tuple[nn.Module, float, float]:
     """A network trained on these slices, the milliseconds of a step, and the share of them that distance maps take."""
     task, settings = prepared.unit_task, Train(steps=steps, lr=3e-3, options={"widths": WIDTHS})
-    torch.manual_seed(seed)
-    network = build(task, prepared.channels, settings)
-    if options is not None:
-        network = accompany(
-            network, [bind("companion", "structure_boundary", **options)], task, prepared.channels
-        )
-    answers = prepared.labels(regions)
-    images = torch.from_numpy(prepared.batch(regions)[0])
-    labels = torch.from_numpy(np.stack([answers[r] for r in regions]).astype(np.int64))
-    samples = Whole(images, labels, task)
-    expect(network, samples.counts)
+    company = [] if options is None else [bind("companion", "structure_boundary", **options)]
+    network, samples = begin(prepared, regions, company, settings, seed)
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     began = time.perf_counter()
     train(network, samples, task, settings, fabric, seed=seed)
     each = (time.perf_counter() - began) / steps
-    batch = labels[: settings.batch]
+    batch = samples.labels[: settings.batch]
     began = time.perf_counter()
     for _ in range(20):
         inner_distances(batch, len(task.classes), ignore=task.ignore)
     share = (time.perf_counter() - began) / 20 / each if options is not None else 0.0
     return network, 1000 * each, share
+
+
+def begin(
+    prepared: Prepared, regions: list[Region], company: list[Bound], settings: Train, seed: int
+) -> tuple[nn.Module, Whole]:
+    """A new network in this company, and what it is to be trained on."""
+    task = prepared.unit_task
+    torch.manual_seed(seed)
+    network = accompany(build(task, prepared.channels, settings), company, task, prepared.channels)
+    answers = prepared.labels(regions)
+    images = torch.from_numpy(prepared.batch(regions)[0])
+    labels = torch.from_numpy(np.stack([answers[r] for r in regions]).astype(np.int64))
+    samples = Whole(images, labels, task)
+    expect(network, samples.counts)
+    return network, samples
 
 
 def look(network: nn.Module, prepared: Prepared, regions: list[Region]) -> dict[str, float]:

@@ -43,11 +43,7 @@ def stratified(
     """
     if by not in _STRATA:
         raise unknown("stratum", by, _STRATA)
-    strata = groups(_labels(candidates, labelled, by))
-    quota = quotas(np.array([len(s) for s in strata], np.int64), budget, share, rng)
-    return in_turn(
-        [rng.choice(s, q, replace=False) for s, q in zip(strata, quota.tolist(), strict=True) if q]
-    )
+    return _by_quota(_labels(candidates, labelled, by), budget, share, rng)
 
 
 @register(
@@ -82,11 +78,8 @@ def stratified_by_truth(
             "people annotate."
         )
     foreground = np.asarray(found)[:, 1:]
-    strata = groups(np.where(foreground.any(axis=1), 1 + foreground.argmax(axis=1), 0))
-    quota = quotas(np.array([len(s) for s in strata], np.int64), budget, share, rng)
-    return in_turn(
-        [rng.choice(s, q, replace=False) for s, q in zip(strata, quota.tolist(), strict=True) if q]
-    )
+    strata = np.where(foreground.any(axis=1), 1 + foreground.argmax(axis=1), 0)
+    return _by_quota(strata, budget, share, rng)
 
 
 @register(
@@ -117,10 +110,17 @@ def stratified_by_group(
             "the selector 'stratified_by_group' goes by where cases came from, which this data set does not tell. Use "
             "'stratified', which goes by patient, or the data set 'own' with {group} in its paths."
         )
-    strata = groups(found)
-    quota = quotas(np.array([len(s) for s in strata], np.int64), budget, share, rng)
+    return _by_quota(np.asarray(found), budget, share, rng)
+
+
+def _by_quota(
+    strata: NDArray[np.integer], budget: int, share: str, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Chance within strata [N], each with its quota, the picks of one after those of the other in turn."""
+    members = groups(strata)
+    quota = quotas(np.array([len(m) for m in members], np.int64), budget, share, rng)
     return in_turn(
-        [rng.choice(s, q, replace=False) for s, q in zip(strata, quota.tolist(), strict=True) if q]
+        [rng.choice(m, q, replace=False) for m, q in zip(members, quota.tolist(), strict=True) if q]
     )
 
 
