@@ -31,7 +31,7 @@ classes' shares, which loses rare classes less often in the first batches.
 hippocampus of Stochastic Batches, 210 trainings, took 44 minutes on two cores; of most parts the time was not taken. Levels
 are lower than the paper's and say nothing; orders may. What came of it here:
 [Stochastic Batches](results/stochastic-batches.md), [SBC-AL](results/sbc-al.md), [PAAL](results/paal.md),
-[PCDAL on volumes](results/pcdal-3d.md), [melanoma](results/melanoma.md)."""
+[PCDAL on volumes](results/pcdal-3d.md) and [on X-rays](results/pcdal-xrays.md), [melanoma](results/melanoma.md)."""
 
 _DATA = """## Other data
 
