@@ -275,7 +275,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"split": {"test": 20}}, "test 20"),
     (
         {"query": {"start": "none > none > stratified_by_group"}},
-        r"where cases came from, which the data set 'phantom' does not tell.*\{group\}",
+        r"where cases came from, which this data set does not tell.*\{group\}",
     ),
 ]
 

@@ -29,6 +29,7 @@ from curette.loop.models import tidy
 from curette.loop.shared import check_budget, check_data, of_whole_units
 from curette.query.start import check_start, start_strategy
 from curette.query.strategy import Strategy, check, parse_strategy
+from curette.query.truth import no_groups
 from curette.recipe import Study
 
 __all__ = ["Progress", "StudyFolder", "run_study"]
@@ -147,10 +148,7 @@ def _check_sides(materials: Materials, start: Strategy | None) -> None:
         for strategy in (*strategies, start) if start else strategies:
             check_rows(strategy.passes, materials.prepared, pool)
             if strategy.grouped and not groups_of(materials.prepared, sorted({r.case for r in pool})):
-                raise SettingError(
-                    f"'{strategy.name}' goes by where cases came from, which the data set '{materials.study.data.dataset}' "
-                    "does not tell. Use 'stratified', which goes by patient, or the data set 'own' with {group} in its paths."
-                )
+                raise no_groups(strategy.name)
 
 
 def _folds(place: StudyFolder, study: Study, dataset: Dataset) -> Folds:

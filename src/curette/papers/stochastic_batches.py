@@ -134,8 +134,9 @@ PAPER = Paper(
         "image, such pixels left out.",
         "Learning loss: the release updates the loss module with two optimisers. Taken: one of its own. Margin 0, as released.",
         "Small scale: the paper's network with an eighth of its widths, 300 batches of 8 in place of 18,750 of 4, a rate of 0.01 and "
-        "a plain cosine; the Dice's epsilon is curette's 1e-5, not the 1e-9 of the release and of full scale. With the paper's batches, schedule and ten times its rate, 300 of them did not train: with 40 random slices Dice "
-        "was .43 on average, and .17 to .71 by seed; so it is .68 and .66 to .71.",
+        "a plain cosine; the Dice's epsilon is curette's 1e-5, not the 1e-9 of the release and of full scale. With the paper's batches, "
+        "schedule and ten times its rate, 300 of them did not train: with 40 random slices Dice was .43 on average, and .17 to .71 by "
+        "seed; so it is .68 and .66 to .71.",
         "Hippocampus at 50 × 50: by centre crop and padding, since resizing would change the spacing. No empty slice is left "
         "out. The initial sets are drawn anew: the release numbers slices, but not which volumes they are of.",
         "HD95 is in mm here, in voxels in the paper (the same for the hippocampus in its plane); where one side is empty it is "

@@ -38,6 +38,14 @@ def revealed(candidates: Candidates, labels: Mapping[Region, NDArray[Any]] | Non
     return replace(candidates, columns={**candidates.columns, "truth": found})
 
 
+def no_groups(name: str) -> SettingError:
+    """What to raise where `name` goes by groups and there are none."""
+    return SettingError(
+        f"'{name}' goes by where cases came from, which this data set does not tell. Use 'stratified', which goes by patient, "
+        "or the data set 'own' with {group} in its paths."
+    )
+
+
 def grouped(candidates: Candidates, group: Mapping[str, int]) -> Candidates:
     """The candidates with a column ``group`` [N], the number of the group their case is in; as they are without groups."""
     if not group:

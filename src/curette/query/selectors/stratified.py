@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from curette.errors import SettingError, unknown
 from curette.query.candidates import Candidates, Labelled
 from curette.query.selectors.apportion import cases, groups, in_turn, quotas
+from curette.query.truth import no_groups
 from curette.region import Region
 from curette.registry import register
 
@@ -106,10 +107,7 @@ def stratified_by_group(
     """
     found = candidates.columns.get("group")
     if found is None:
-        raise SettingError(
-            "the selector 'stratified_by_group' goes by where cases came from, which this data set does not tell. Use "
-            "'stratified', which goes by patient, or the data set 'own' with {group} in its paths."
-        )
+        raise no_groups("stratified_by_group")
     return _by_quota(np.asarray(found), budget, share, rng)
 
 
