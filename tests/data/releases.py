@@ -97,8 +97,8 @@ def kits19(root: Path, cases: int = 3) -> Path:
     return root
 
 
-def brats2019(root: Path) -> Path:
-    names = ["BraTS19_2013_10_1", "BraTS19_2013_10_2", "BraTS19_CBICA_AAB_1"]
+def brats2019(root: Path, third: str = "CBICA_AAB") -> Path:
+    names = ["BraTS19_2013_10_1", "BraTS19_2013_10_2", f"BraTS19_{third}_1"]
     for i, name in enumerate(names):
         folder = root / ("HGG" if i < 2 else "LGG") / name
         image, label = pair((1, 2, 4)[i], seed=i)

@@ -213,7 +213,10 @@ def test_cache_key_follows_files_and_settings(tmp_path: Path) -> None:
 
     first = digest()
     assert digest(cache=tmp_path / "elsewhere") == first
-    assert len({first, digest(size=(32, 32)), digest(percentiles=(0, 100)), digest(fit="resize")}) == 4
+    others = ({"size": (32, 32)}, {"percentiles": (0, 100)}, {"fit": "resize"}, {"crop_nonzero": True})
+    assert len({first, *(digest(**other) for other in others)}) == 5
+    grouped = replace(dataset, cases=tuple(replace(case, group="north") for case in dataset.cases))
+    assert prepare(grouped, data, settings).digest != first
     assert prepare(dataset, data.model_copy(update={"axis": "x"}), settings).digest != first
     nifti(root / "labelsTr" / "organ_001.nii.gz", blob(value=1))
     changed = digest()

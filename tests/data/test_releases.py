@@ -378,6 +378,12 @@ def test_brats_channels_regions_and_patients(tmp_path: Path) -> None:
     assert "the training part has 3 of 335" in refusal("brats2019", root, partial=False)
 
 
+@pytest.mark.parametrize("third", ["TCIA01_147", "TMC_06643"])
+def test_brats_of_the_small_sources_is_one_group(tmp_path: Path, third: str) -> None:
+    cases = load("brats2019", releases.brats2019(tmp_path, third)).cases
+    assert [c.group for c in cases] == ["2013", "2013", "TCIA and TMC"]
+
+
 def test_brats_without_the_cases_for_validation(tmp_path: Path) -> None:
     releases.brats2019(tmp_path / "MICCAI_BraTS_2019_Data_Training")
     name = "BraTS19_CBICA_AAM_1"
