@@ -125,6 +125,15 @@ def test_quarter_turns_of_a_square_are_exact_and_all_happen() -> None:
     assert torch.allclose(moved[:, 0], labels.float(), atol=1e-4)
 
 
+def test_quarter_turns_of_a_volume_are_in_the_plane_of_its_first_two_axes() -> None:
+    x = torch.arange(64.0).reshape(1, 1, 4, 4, 4).repeat(40, 1, 1, 1, 1)
+    moved, labels = _run(x, x[:, 0].long(), quarters=True)
+    turned = [torch.rot90(x[0, 0], k, dims=(0, 1)) for k in range(4)]
+    seen = {next(k for k in range(4) if torch.allclose(volume[0], turned[k], atol=1e-3)) for volume in moved}
+    assert seen == {0, 1, 2, 3}
+    assert torch.equal(labels, moved[:, 0].round().long())
+
+
 def test_an_elastic_change_bends_half_of_the_samples_smoothly() -> None:
     x, y = _discs(200, 32, 32)
     moved, labels = _run(x, y, elastic=0.03)

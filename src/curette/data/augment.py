@@ -79,7 +79,8 @@ def _affine(images: Tensor, settings: Augment, generator: Generator) -> Tensor:
     shift = signed[:, len(planes) + 1 : len(planes) + 1 + dims] * (2 * settings.shift)
     if settings.quarters:
         turns = torch.randint(4, (count,), generator=generator, device=images.device)
-        angles = torch.cat((angles[:, :1] + turns[:, None] * (torch.pi / 2), angles[:, 1:]), 1)
+        # The last plane, as positions have their last axis first: that of the first two axes of the array.
+        angles = torch.cat((angles[:, :-1], angles[:, -1:] + turns[:, None] * (torch.pi / 2)), 1)
     matrix = torch.diag_embed(zoom[:, None].expand(count, dims))
     for number, (a, b) in enumerate(planes):
         turn = torch.eye(dims, device=images.device).repeat(count, 1, 1)

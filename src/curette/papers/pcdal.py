@@ -110,7 +110,7 @@ _SMALL_3D: dict[str, Any] = {
     "split": {"train": 40, "val": 0, "test": 12},
     "train": {
         "options": {"widths": [8, 16, 32]},
-        "steps": 150,
+        "steps": 100,
         "batch": 4,
         "lr": 0.03,
         "validate_every": 0,
