@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -84,7 +85,23 @@ def test_a_study_keeps_and_shows_them(tmp_path: Path) -> None:
 def test_a_study_without_companions_has_no_such_part(tmp_path: Path) -> None:
     place = run_study(tiny_study(strategies=["random", "entropy"]), tmp_path, make_learner=fake_learner)
     assert not (place.path / "predicted_accuracy.csv").exists()
-    assert "Predicted and real" not in build_report(place.path).read_text(encoding="utf-8")
+    page = build_report(place.path).read_text(encoding="utf-8")
+    assert "Predicted and real" not in page
+    assert not (place.path / "pseudo_labels.csv").exists()
+    assert "Pseudo-labels" not in page
+
+
+def test_pseudo_labels_are_counted_and_shown(tmp_path: Path) -> None:
+    study = tiny_study(strategies=["random", "entropy + ceal(start=5)", "entropy + ceal(start=0)"])
+    place = run_study(study, tmp_path, make_learner=fake_learner)
+    rows = read_record(place.path).pseudo_labels
+    assert {(r.strategy, r.cycle) for r in rows} == {(s, c) for s in study.strategies[1:] for c in (1, 2)}
+    for r in rows:
+        assert (r.units > 0) == (r.voxels > 0) == (r.strategy != "entropy + ceal(start=0)")
+    found = build_report(place.path).read_text(encoding="utf-8").partition('id="pseudo-labels"')[2]
+    own = [r for r in rows if r.strategy == study.strategies[1] and r.cycle == 2]
+    assert f"<td>{fmean(r.units for r in own):.0f} / {fmean(r.voxels for r in own):.0f}</td>" in found
+    assert "<td>0 / 0</td>" in found
 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=2, max_size=30))

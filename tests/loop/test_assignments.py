@@ -60,7 +60,13 @@ def test_a_teacher_speaks_of_what_nobody_labelled_and_is_no_label(tmp_path: Path
         assert set(assignment.taught) <= set(run.setup.pool)
         assert all(np.asarray(label).shape == (16, 16) for label in assignment.taught.values())
     submitted = run.setup.ledger.events(run.run.id, "submitted")
-    assert len(submitted) == 3 + 2 * 2  # what the model says of itself is not in the ledger
+    assert len(submitted) == 3 + 2 * 2  # what the model says of itself is not in the ledger, but counted
+    counts = [e.data.get("taught") for e in run.setup.ledger.events(run.run.id, "trained")]
+    ignore = run.setup.task.ignore
+    voxels = [sum(int((m != ignore).sum()) for m in a.taught.values()) for a in later]
+    assert counts[0] is None
+    assert counts[1:] == [{"units": len(a.taught), "voxels": n} for a, n in zip(later, voxels, strict=True)]
+    assert min(voxels) > 0
 
 
 def test_a_taught_model_depends_on_its_teacher(tmp_path: Path) -> None:
@@ -85,3 +91,5 @@ def test_what_was_taught_is_the_same_after_a_restart(tmp_path: Path) -> None:
         [(e.cycle, e.region, e.score) for e in r[0].setup.ledger.events(None, "picked")] for r in (whole, cut)
     ]
     assert events[0] == events[1]
+    counts = [[e.data.get("taught") for e in r[0].setup.ledger.events(None, "trained")] for r in (whole, cut)]
+    assert counts[0] == counts[1]

@@ -57,6 +57,16 @@ class Foreseen(NamedTuple):
     real: float
 
 
+class PseudoLabels(NamedTuple):
+    """One line of ``pseudo_labels.csv``: what a training was taught besides labels."""
+
+    strategy: str
+    seed: int
+    cycle: int
+    units: int
+    voxels: int
+
+
 class Timing(NamedTuple):
     """One line of ``timings.csv``; `peak_mb` is NaN where it was not measured."""
 
@@ -82,6 +92,7 @@ class StudyRecord:
     picks: tuple[Pick, ...]
     timings: tuple[Timing, ...]
     foreseen: dict[str, tuple[Foreseen, ...]] = field(default_factory=dict)
+    pseudo_labels: tuple[PseudoLabels, ...] = ()
 
     @cached_property
     def strategies(self) -> tuple[str, ...]:
@@ -210,6 +221,7 @@ def read_record(folder: Path) -> StudyRecord:
         picks=_table(folder / "picks.csv", _pick),
         timings=_table(folder / "timings.csv", _timing),
         foreseen={name: _table(folder / f"{name}.csv", _foreseen) for name in FORESEEN},
+        pseudo_labels=_table(folder / "pseudo_labels.csv", _pseudo_labels),
     )
 
 
@@ -260,6 +272,11 @@ def _pick(row: dict[str, str]) -> Pick:
 def _foreseen(row: dict[str, str]) -> Foreseen:
     values = float(row["predicted"]), float(row["real"])
     return Foreseen(row["strategy"], int(row["seed"]), int(row["cycle"]), row["class"], *values)
+
+
+def _pseudo_labels(row: dict[str, str]) -> PseudoLabels:
+    seed, cycle, units, voxels = (int(row[key]) for key in ("seed", "cycle", "units", "voxels"))
+    return PseudoLabels(row["strategy"], seed, cycle, units, voxels)
 
 
 def _timing(row: dict[str, str]) -> Timing:

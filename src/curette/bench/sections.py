@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import curette
@@ -54,6 +54,7 @@ def page(record: StudyRecord, facts: Facts | None, trace: Sequence[TracedRun]) -
         "level": f"{LEVEL:g}",
         "times": _times(record),
         "foresight": foresight(record, look),
+        "pseudo_labels": _pseudo_labels(record),
         "cost": _cost(record, trace, look),
         "gallery": showcase(record),
         "runs": [_run(record, t) for t in trace],
@@ -67,6 +68,23 @@ def differences(record: StudyRecord, metric: str, cls: str) -> list[Difference]:
     """Areas against the control, for the figure."""
     rows = [(s.strategy, s.against) for s in standings(record, metric, cls)]
     return [Difference(name, a.mean, a.low, a.high) for name, a in rows if a is not None]
+
+
+def _pseudo_labels(record: StudyRecord) -> dict[str, Any]:
+    """Units and voxels a strategy was taught in each cycle, means over seeds; {} where none has a teacher."""
+    rows = record.pseudo_labels
+    if not rows:
+        return {}
+    cycles = sorted({r.cycle for r in rows})
+    table = []
+    for strategy in (s for s in record.strategies if any(r.strategy == s for r in rows)):
+        cells = []
+        for cycle in cycles:
+            own = [r for r in rows if r.strategy == strategy and r.cycle == cycle]
+            means = (fmean(r.units for r in own), fmean(r.voxels for r in own)) if own else ()
+            cells.append(" / ".join(f"{mean:.0f}" for mean in means) or "–")
+        table.append({"strategy": strategy, "cells": cells})
+    return {"cycles": cycles, "table": table}
 
 
 def _strategy(record: StudyRecord, strategy: str, look: Look, i: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from curette.loop.ledger import Event, Ledger
 RESULTS = ("strategy", "seed", "cycle", "labelled", "metric", "class", "value")
 PICKS = ("strategy", "seed", "cycle", "rank", "region", "score")
 FORESEEN = ("strategy", "seed", "cycle", "region", "class", "predicted", "real")
+PSEUDO_LABELS = ("strategy", "seed", "cycle", "units", "voxels")
 TIMINGS = ("strategy", "seed", "cycle", "stage", "seconds", "peak_mb")
 
 
@@ -27,10 +28,12 @@ def write_tables(ledger: Ledger, folder: Path) -> None:
     (the start all strategies of a seed share) is timed once, with the run that did it.
 
     What companions say of test units stands beside what is true in a table with the name of their output,
-    ``predicted_accuracy.csv`` or ``predicted_loss.csv``, where there is any.
+    ``predicted_accuracy.csv`` or ``predicted_loss.csv``, where there is any; ``pseudo_labels.csv`` counts what trainings
+    were taught besides labels, where a strategy has a teacher.
     """
     names = {run.id: (run.name, run.seed) for run in ledger.runs()}
-    trained = {(e.run, e.cycle): e.data["labelled"] for e in ledger.events(None, "trained")}
+    trainings = ledger.events(None, "trained")
+    trained = {(e.run, e.cycle): e.data["labelled"] for e in trainings}
     results: list[tuple[Any, ...]] = [
         (*names[e.run], e.cycle, trained[e.run, e.cycle], metric, cls, math.nan if value is None else value)
         for e in ledger.events(None, "measured")
@@ -50,6 +53,8 @@ def write_tables(ledger: Ledger, folder: Path) -> None:
     write_csv(folder / "results.csv", RESULTS, results)
     write_csv(folder / "picks.csv", PICKS, picks)
     write_csv(folder / "timings.csv", TIMINGS, timings)
+    if found := sorted((*names[e.run], e.cycle, *_pseudo(e)) for e in trainings if e.data.get("taught")):
+        write_csv(folder / "pseudo_labels.csv", PSEUDO_LABELS, found)
     for output, rows in _foreseen(ledger, names).items():
         rows.sort(key=lambda row: row[:5])
         write_csv(folder / f"{output}.csv", FORESEEN, rows)
@@ -61,6 +66,10 @@ def _foreseen(ledger: Ledger, names: dict[int, tuple[str, int]]) -> dict[str, li
         for output, rows in e.data.get("foreseen", {}).items():
             found.setdefault(output, []).extend((*names[e.run], e.cycle, *row) for row in rows)
     return found
+
+
+def _pseudo(event: Event) -> tuple[int, int]:
+    return event.data["taught"]["units"], event.data["taught"]["voxels"]
 
 
 def _timings(event: Event) -> Iterable[tuple[Any, ...]]:

@@ -37,7 +37,7 @@ from curette.query.scoring import rescored
 from curette.query.select import select
 from curette.query.strategy import Strategy
 from curette.query.sweep import recall, sweep
-from curette.query.teachers import taught
+from curette.query.teachers import counted, taught
 from curette.region import Region
 from curette.registry import Bound
 from curette.seeds import derive, spawn
@@ -56,6 +56,7 @@ class Experiment:
                 f"'{strategy.granularity}' picks parts of units, so Setup.size must be given."
             )
         self.setup, self.strategy, self.seed = setup, strategy, seed
+        self._trusted: dict[str, int] = {}  # of the last training, what it was taught besides labels
         self.run = setup.ledger.open_run(str(strategy), strategy.name, seed, setup.recipe)
         check_resumed(setup, self.run, strategy)
 
@@ -139,6 +140,8 @@ class Experiment:
         made = known.data.get("training") if known else getattr(self._model(state.cycle), "record", None)
         if made:
             data["training"] = dict(made)
+        if self.strategy.teacher is not None and state.cycle > 0:
+            data["taught"] = known.data.get("taught") if known else self._trusted
         self._record(
             self._event(state.cycle, "trained", model=name, data=data | _account(known, timing)),
         )
@@ -229,7 +232,7 @@ class Experiment:
         if teacher is None or cycle == 0:
             return {}
         setup = self.setup
-        return taught(
+        found = taught(
             teacher,
             setup.learner,
             self._model(cycle - 1),
@@ -238,6 +241,8 @@ class Experiment:
             ignore=setup.task.ignore,
             seed=derive(self.seed, cycle, "teach"),
         )
+        self._trusted = counted(found, setup.task.ignore)
+        return found
 
     def _model(self, cycle: int) -> Model:
         return self.setup.models.get(self.model_name(cycle), lambda: self._fit(cycle))

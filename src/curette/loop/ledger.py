@@ -14,7 +14,7 @@ Cycle c is: pick (at random for c = 0, else with the model of cycle c - 1), answ
     queried    the picks of the cycle were made; how many, and what that took
     picked     one a region, with its rank and score
     submitted  one a region: a label is there; who gave it and what it cost
-    trained    model id and number of labelled regions
+    trained    model id, number of labelled regions, and of pseudo-labels where the strategy has a teacher
     measured   model id and the measurements
     finished   once a run
 """

@@ -7,7 +7,7 @@ cycle, never a label of the ledger, and counted in its record.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,11 @@ def taught(
         pairs = zip(prediction.regions, maps, strict=True)
         found |= {region: trusted for region, trusted in pairs if (trusted != ignore).any()}
     return found
+
+
+def counted(found: Mapping[Region, NDArray[np.uint8]], ignore: int) -> dict[str, int]:
+    """What the record of a training says of its pseudo-labels: the units that have any, and the voxels of these."""
+    return {"units": len(found), "voxels": sum(int((m != ignore).sum()) for m in found.values())}
 
 
 @register(
