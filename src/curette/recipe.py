@@ -68,6 +68,11 @@ class Prepare(_Section):
     """Preprocessing, done once into a memory-mapped cache."""
 
     percentiles: tuple[float, float] = Field((1.0, 99.0), description="of each case, scaled to 0 and 1")
+    window: tuple[float, float] | None = Field(
+        None,
+        description="values that become 0 and 1 in every case and channel, in place of percentiles: [0, 255] for photographs, "
+        "[-150, 250] for soft tissue in CT",
+    )
     spacing: tuple[float, ...] | None = Field(
         None, description="mm per voxel after resampling; none keeps the grid"
     )
@@ -296,7 +301,7 @@ class Study(_Section):
                 "gallery": True,
                 "seeds": True,
                 "strategies": True,
-                "prepare": {"cache": True},
+                "prepare": {"cache": True} | _unchanged(self.prepare, "window", "crop_nonzero"),
                 "data": {"root": True},
                 "query": query,
                 "split": _unchanged(self.split, "folds", "order"),

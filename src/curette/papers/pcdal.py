@@ -70,7 +70,7 @@ _KVASIR = _FULL_2D | {
     "name": "PCDAL, Kvasir",
     "data": {"dataset": "kvasir", "unit": "image"},
     "split": {"train": 4000, "val": 2000, "test": 2000},
-    "prepare": {"percentiles": [0, 100], "size": [512, 512], "fit": "resize"},
+    "prepare": {"window": [0, 255], "size": [512, 512], "fit": "resize"},
     "train": _FULL_2D["train"] | {"model": "resnet34", "options": {"pretrained": "imagenet", "dropout": 0.0}},
     "metrics": ["accuracy", "precision"],
 }
@@ -153,7 +153,7 @@ PAPER = Paper(
             | {
                 "name": "PCDAL, COVID-QU-Ex",
                 "data": {"dataset": "covid_qu", "unit": "image"},
-                "prepare": {"percentiles": [0, 100], "size": [256, 256], "fit": "resize"},
+                "prepare": {"window": [0, 255], "size": [256, 256], "fit": "resize"},
                 "train": _FULL_2D["train"]
                 | {"model": "resnet34_unet", "options": {"pretrained": "imagenet", "dropout": 0.0}},
                 "query": _QUERY | {"initial": 373, "budget": 373},
