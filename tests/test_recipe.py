@@ -158,6 +158,7 @@ def test_digest_ignores_what_does_not(changes: dict[str, Any]) -> None:
 def test_a_setting_that_came_later_leaves_older_records_as_they_are() -> None:
     found = parse_study(SMALL).decisive()
     assert "start" not in found["query"]
+    assert "by_class" not in found["split"]
     assert set(found["prepare"]) == {"percentiles", "spacing", "size", "fit"}
 
 
