@@ -132,6 +132,8 @@ def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
         {"split": {"seed": 1}},
         {"data": {"dataset": "phantom", "options": {"patients": 12}}},
         {"prepare": {"percentiles": [0.5, 99.5]}},
+        {"prepare": {"window": [0, 255]}},
+        {"prepare": {"crop_nonzero": True}},
     ],
 )
 def test_digest_follows_what_decides_results(changes: dict[str, Any]) -> None:
@@ -154,7 +156,10 @@ def test_digest_ignores_what_does_not(changes: dict[str, Any]) -> None:
 
 
 def test_a_setting_that_came_later_leaves_older_records_as_they_are() -> None:
-    assert "start" not in parse_study(SMALL).decisive()["query"]
+    found = parse_study(SMALL).decisive()
+    assert "start" not in found["query"]
+    assert "by_class" not in found["split"]
+    assert set(found["prepare"]) == {"percentiles", "spacing", "size", "fit"}
 
 
 def test_every_setting_is_frozen() -> None:

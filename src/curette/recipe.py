@@ -52,6 +52,9 @@ class Split(_Section):
     val: float = Field(0.0, ge=0, description="patients set aside, never trained on or tested with")
     test: float = Field(0.3, gt=0, description="patients every cycle is measured on")
     seed: int = Field(0, description="of the draw of patients")
+    by_class: bool = Field(
+        False, description="of each class its share in every part, for classification; folds always are so"
+    )
     given: bool = Field(True, description="keep the split a data set brings along, where it has one")
     folds: int = Field(
         0,
@@ -68,6 +71,11 @@ class Prepare(_Section):
     """Preprocessing, done once into a memory-mapped cache."""
 
     percentiles: tuple[float, float] = Field((1.0, 99.0), description="of each case, scaled to 0 and 1")
+    window: tuple[float, float] | None = Field(
+        None,
+        description="values that become 0 and 1 in every case and channel, in place of percentiles: [0, 255] for photographs, "
+        "[-150, 250] for soft tissue in CT",
+    )
     spacing: tuple[float, ...] | None = Field(
         None, description="mm per voxel after resampling; none keeps the grid"
     )
@@ -296,10 +304,10 @@ class Study(_Section):
                 "gallery": True,
                 "seeds": True,
                 "strategies": True,
-                "prepare": {"cache": True},
+                "prepare": {"cache": True} | _unchanged(self.prepare, "window", "crop_nonzero"),
                 "data": {"root": True},
                 "query": query,
-                "split": _unchanged(self.split, "folds", "order"),
+                "split": _unchanged(self.split, "by_class", "folds", "order"),
                 "train": _unchanged(self.train, *_LATER)
                 | {"augment": _unchanged(self.train.augment, *_LATER_CHANGES)},
             },

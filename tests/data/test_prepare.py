@@ -192,6 +192,19 @@ def test_intensities() -> None:
     assert scaled[1, 0, 0] == 1
 
 
+def test_a_window_is_the_same_for_all_cases_and_channels(tmp_path: Path) -> None:
+    values = np.array([-2000, -150, 50, 250, 3000], np.int16).reshape(1, 1, 5)
+    scaled = scale(np.concatenate([values, values // 10]), (0, 100), (-150, 250))
+    np.testing.assert_allclose(scaled[0, 0], [0, 0, 0.5, 1, 1])
+    np.testing.assert_allclose(scaled[1, 0], [0, 0.3375, 0.3875, 0.4375, 1])
+    dataset = made((8, 10, 3), (8, 10, 3))
+    prepared = ready(dataset, tmp_path, window=(0.0, 4000.0), size=(8, 10))
+    for case in dataset.cases:
+        raw = np.moveaxis(case.images[0].read().array[0], 2, 0)
+        found = prepared.batch(prepared.regions([case.id]))[0][:, 0]
+        np.testing.assert_allclose(found, np.clip(raw / 4000, 0, 1), atol=1e-6)
+
+
 def test_second_prepare_reads_no_file(tmp_path: Path) -> None:
     dataset = made((8, 10, 3), (20, 7, 5))
     first = ready(dataset, tmp_path)
@@ -213,8 +226,14 @@ def test_cache_key_follows_files_and_settings(tmp_path: Path) -> None:
 
     first = digest()
     assert digest(cache=tmp_path / "elsewhere") == first
-    others = ({"size": (32, 32)}, {"percentiles": (0, 100)}, {"fit": "resize"}, {"crop_nonzero": True})
-    assert len({first, *(digest(**other) for other in others)}) == 5
+    others = (
+        {"size": (32, 32)},
+        {"percentiles": (0, 100)},
+        {"fit": "resize"},
+        {"crop_nonzero": True},
+        {"window": (0, 255)},
+    )
+    assert len({first, *(digest(**other) for other in others)}) == 6
     grouped = replace(dataset, cases=tuple(replace(case, group="north") for case in dataset.cases))
     assert prepare(grouped, data, settings).digest != first
     assert prepare(dataset, data.model_copy(update={"axis": "x"}), settings).digest != first
@@ -397,6 +416,8 @@ def test_a_class_that_never_occurs_is_told(tmp_path: Path) -> None:
         ({"dims": 2}, {"unit": "slice"}, {}, r"data\.unit = 'slice'"),
         ({"kind": "classification"}, {}, {}, "cannot be classified"),
         ({}, {}, {"percentiles": (99, 1)}, r"prepare\.percentiles"),
+        ({}, {}, {"window": (250, -150)}, r"prepare\.window = \[250\.0, -150\.0\]"),
+        ({}, {}, {"window": (0, float("inf"))}, r"prepare\.window"),
         ({}, {}, {"size": (16,)}, r"prepare\.size"),
         ({}, {}, {"size": (16, 0)}, r"prepare\.size"),
         ({}, {}, {"spacing": (1, 1)}, r"prepare\.spacing = \[1\.0, 1\.0\] must be 3"),

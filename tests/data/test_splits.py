@@ -2,7 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from curette.data.case import Case, Dataset
@@ -49,6 +49,37 @@ def test_shares_divide_patients_never_cases(n, shares, seed) -> None:
         replace(whole, cases=whole.cases[::-1]),
         Split(train=shares[0], val=shares[1], test=shares[2], seed=seed),
     )
+
+
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    counts=st.tuples(st.integers(1, 20), st.integers(0, 20), st.integers(1, 20)),
+    seed=st.integers(0, 5),
+)
+def test_each_class_has_its_share_of_every_part(sizes, counts, seed) -> None:
+    train, val, test = counts
+    assume(sum(counts) <= sum(sizes))
+    cases = [Case(f"{k}-{i}", f"{k}-{i}", (), target=k) for k, n in enumerate(sizes) for i in range(n)]
+    task = TASK.model_copy(update={"classes": {str(k): k for k in range(len(sizes))}})
+    settings = Split(train=train, val=val, test=test, seed=seed, by_class=True)
+    splits = split_patients(Dataset("made", task, tuple(cases)), settings)
+    assert [len(part) for part in (splits.train, splits.val, splits.test)] == [train, val, test]
+    for part in (splits.train, splits.val, splits.test):
+        for k, n in enumerate(sizes):
+            assert abs(sum(i.startswith(f"{k}-") for i in part) - len(part) * n / sum(sizes)) <= 2
+
+
+def test_equal_classes_are_divided_equally_and_by_the_seed() -> None:
+    cases = tuple(Case(f"{k}-{i:03d}", f"{k}-{i:03d}", (), target=k) for k in range(2) for i in range(100))
+    whole = Dataset("made", TASK, cases)
+    found = [
+        split_patients(whole, Split(train=100, val=50, test=50, seed=s, by_class=True)) for s in (0, 0, 1)
+    ]
+    for part, n in ((found[0].train, 50), (found[0].val, 25), (found[0].test, 25)):
+        assert sum(i.startswith("0-") for i in part) == sum(i.startswith("1-") for i in part) == n
+    assert found[0] == found[1] != found[2]
+    drawn = split_patients(whole, Split(train=100, val=50, test=50))
+    assert sum(i.startswith("0-") for i in drawn.test) != 25  # by chance; this draw is not even
 
 
 def test_counts_and_what_they_leave() -> None:

@@ -202,8 +202,9 @@ def test_classes_that_do_not_occur_are_undefined() -> None:
 
 
 def test_the_usual_metrics_fit_the_task() -> None:
-    assert metric_names(VOLUMES) == ("dice_2d", "dice_3d", "dice_pooled", "hd95_mm")
-    assert metric_names(VOLUMES.model_copy(update={"dims": 2})) == ("dice_2d", "dice_pooled", "hd95_mm")
+    flat = ("class_pixel_accuracy", "dice_2d", "dice_pooled", "hd95_mm", "pixel_accuracy")
+    assert metric_names(VOLUMES.model_copy(update={"dims": 2})) == flat
+    assert metric_names(VOLUMES) == tuple(sorted((*flat, "dice_3d")))
     assert metric_names(IMAGES) == ("accuracy", "auroc", "balanced_accuracy", "precision")
     assert metric_names(VOLUMES, ("hd_mm", "dice_3d", "hd_mm")) == ("hd_mm", "dice_3d")
 

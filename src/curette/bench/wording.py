@@ -8,6 +8,8 @@ _METRICS = {
     "dice_3d": ("Dice per volume", 3),
     "dice_2d": ("Dice per slice", 3),
     "dice_pooled": ("Dice, all test volumes pooled", 3),
+    "pixel_accuracy": ("Pixel accuracy", 3),
+    "class_pixel_accuracy": ("Pixel accuracy of each class, all test cases pooled", 3),
     "hd95_mm": ("Hausdorff distance, 95th percentile, mm", 2),
     "hd95_one_empty": ("Test volumes where prediction or truth lacks the class", 1),
     "accuracy": ("Accuracy", 3),

@@ -31,14 +31,17 @@ from curette.region import Box
 Progress = Callable[[int, int], None]
 
 
-def scale(image: NDArray[Any], percentiles: tuple[float, float]) -> NDArray[np.float32]:
+def scale(
+    image: NDArray[Any], percentiles: tuple[float, float], window: tuple[float, float] | None = None
+) -> NDArray[np.float32]:
     """Scale each channel of an image [channels, *S] so that its percentiles become 0 and 1, clipped to that range.
 
-    Where the two percentiles coincide the channel's extremes take their place; a constant channel becomes 0.
+    Where the two percentiles coincide the channel's extremes take their place; a constant channel becomes 0. With a `window`
+    its two values become 0 and 1, in every channel alike.
     """
     out = np.empty(image.shape, np.float32)
     for channel, values in zip(out, image, strict=True):
-        low, high = (float(v) for v in np.percentile(values, percentiles))
+        low, high = window or (float(v) for v in np.percentile(values, percentiles))
         if high <= low:
             low, high = float(values.min()), float(values.max())
         channel[...] = 0 if high <= low else np.clip((values.astype(np.float32) - low) / (high - low), 0, 1)
@@ -145,7 +148,9 @@ class Build:
             image = image[(slice(None), *cut(box))]
         kept = spooled(image.shape[1:], geometry.spacing, self.axis, self.settings)
         found = _Read(case, geometry, shape, box, kept, spool.tell() // 4, truth.tell())
-        spool.write(interpolate(scale(image, self.settings.percentiles), kept).tobytes())
+        spool.write(
+            interpolate(scale(image, self.settings.percentiles, self.settings.window), kept).tobytes()
+        )
         if indices is not None:
             truth.write(indices.tobytes())
         return found

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from curette.data.case import Dataset
-from curette.data.splits import Splits, collected, number_of, read_parts, shuffled, split_patients
+from curette.data.splits import Splits, classes_of, collected, number_of, read_parts, shuffled, split_patients
 from curette.errors import CuretteWarning, DataError, SettingError
 from curette.files import replacing
 from curette.recipe import Split
@@ -80,7 +79,7 @@ def divide(dataset: Dataset, settings: Split) -> Folds:
     if not settings.folds:
         return Folds((split_patients(dataset, settings),))
     _check(dataset, settings)
-    groups = _groups(dataset)
+    groups = classes_of(dataset)
     fold = _numbered(groups, settings)
     return Folds(tuple(_split(dataset, settings, groups, fold, k) for k in range(settings.folds)))
 
@@ -96,15 +95,6 @@ def _check(dataset: Dataset, settings: Split) -> None:
         raise SettingError(
             f"split.folds = {settings.folds}, but '{dataset.name}' has {patients} patients. Ask for fewer folds."
         )
-
-
-def _groups(dataset: Dataset) -> list[list[str]]:
-    """Patients in the order of their ids, those of each class together; all in one group where images have no class."""
-    seen: dict[str, Counter[int]] = {}
-    for case in dataset.cases:
-        seen.setdefault(case.patient, Counter())[-1 if case.target is None else case.target] += 1
-    kind = {who: min(count, key=lambda c: (-count[c], c)) for who, count in seen.items()}
-    return [sorted(p for p in kind if kind[p] == c) for c in sorted(set(kind.values()))]
 
 
 def _numbered(groups: Sequence[Sequence[str]], settings: Split) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import warnings
 
 from curette import __version__
@@ -23,7 +24,8 @@ FORMAT = 1  # count up when the same files and settings give other bytes
 def prepare(dataset: Dataset, data: Data, settings: Prepare, progress: Progress | None = None) -> Prepared:
     """Return the data set's units on one grid, from the cache when files and settings are those it was made from.
 
-    Intensities: each channel of a case is scaled so that the two percentiles become 0 and 1, and clipped there.
+    Intensities: each channel of a case is scaled so that its two percentiles, or the values of the window, become 0 and 1,
+    and clipped there.
     `progress` is called with (cases done, cases in all) while the cache is being made. Raises one `DataError` naming
     every file that is bad (or warns and drops their cases, with `Data.skip_bad`), `SettingError` for settings that do
     not fit the task and for a cache folder that cannot be written.
@@ -69,6 +71,10 @@ def _check_settings(dataset: Dataset, settings: Prepare, dims: int) -> None:
     task, (low, high) = dataset.task, settings.percentiles
     if not 0 <= low < high <= 100:
         raise SettingError(f"prepare.percentiles = {[low, high]} must rise within 0 and 100.")
+    if settings.window is not None and not -math.inf < settings.window[0] < settings.window[1] < math.inf:
+        raise SettingError(
+            f"prepare.window = {list(settings.window)} must be two values, the lower one first."
+        )
     if settings.size is not None and (len(settings.size) != dims or min(settings.size) < 1):
         count = {2: "two", 3: "three"}[dims]
         raise SettingError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -114,7 +115,7 @@ def split_patients(dataset: Dataset, settings: Split) -> Splits:
         )
     patients = sorted({case.patient for case in dataset.cases})
     test, val, train = _counts(dataset, settings, len(patients))
-    drawn = shuffled(patients, settings.seed)
+    drawn = _drawn(dataset, patients, settings)
     # Test first: asking for fewer or more training patients leaves test and validation as they are.
     side = dict.fromkeys(drawn[:test], "test")
     side |= dict.fromkeys(drawn[test : test + val], "val")
@@ -131,7 +132,7 @@ def _given(dataset: Dataset, settings: Split, given: dict[str, str]) -> Splits:
     if "train" not in present:
         raise DataError(f"{source} has no training cases. Set split.given = false to draw one.")
     total = len({case.patient for case in dataset.cases})
-    pool = shuffled({c.patient for c in dataset.cases if given[c.id] == "train"}, settings.seed)
+    pool = _drawn(dataset, {c.patient for c in dataset.cases if given[c.id] == "train"}, settings)
     wanted = {
         name: number_of(name, getattr(settings, name), total) for name in PARTS[1:] if name not in present
     }
@@ -189,6 +190,30 @@ def _counts(dataset: Dataset, settings: Split, total: int) -> tuple[int, int, in
             f"but '{dataset.name}' has {total}. Ask for fewer."
         )
     return test, val, train
+
+
+def classes_of(dataset: Dataset) -> list[list[str]]:
+    """Patients in the order of their ids, those of each class together; all in one group where images have no class.
+
+    A patient counts for the class most of the images have.
+    """
+    seen: dict[str, Counter[int]] = {}
+    for case in dataset.cases:
+        seen.setdefault(case.patient, Counter())[-1 if case.target is None else case.target] += 1
+    kind = {who: min(count, key=lambda c: (-count[c], c)) for who, count in seen.items()}
+    return [sorted(p for p in kind if kind[p] == c) for c in sorted(set(kind.values()))]
+
+
+def _drawn(dataset: Dataset, patients: Iterable[str], settings: Split) -> list[str]:
+    """The patients in the order of a draw; with `by_class` every stretch of it has about its share of each class."""
+    if not settings.by_class:
+        return shuffled(patients, settings.seed)
+    place: dict[str, tuple[float, int]] = {}
+    wanted = set(patients)
+    for number, group in enumerate(classes_of(dataset)):
+        own = shuffled(wanted.intersection(group), settings.seed)
+        place |= {p: ((i + 0.5) / len(own), number) for i, p in enumerate(own)}
+    return sorted(place, key=place.__getitem__)
 
 
 def shuffled(patients: Iterable[str], seed: int) -> list[str]:

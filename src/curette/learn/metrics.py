@@ -193,13 +193,13 @@ def dice_pooled(counts: Counts) -> Array:
     return dice(counts)
 
 
-@_segmentation("pixel_accuracy", "comparison", usual=False)
+@_segmentation("pixel_accuracy", "comparison")
 def pixel_accuracy(case: Comparison) -> Array:
     """Share of a case's pixels (voxels) whose class is predicted, background included; one value, no classes."""
     return np.array([[np.trace(case.whole) / case.whole.sum()]])
 
 
-@_segmentation("class_pixel_accuracy", "confusion", usual=False)
+@_segmentation("class_pixel_accuracy", "confusion")
 def class_pixel_accuracy(counts: Counts) -> Array:
     """Share of a class's pixels (voxels) in the truth of all cases that are predicted as it: its recall.
 

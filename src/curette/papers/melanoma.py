@@ -36,7 +36,7 @@ def _arms(steps: int) -> tuple[Arm, ...]:
 _FULL: dict[str, Any] = {
     "seeds": [0],
     "data": {"unit": "image"},
-    "prepare": {"percentiles": [0, 100], "size": [512, 512], "fit": "resize"},
+    "prepare": {"window": [0, 255], "size": [512, 512], "fit": "resize"},
     "train": {
         "model": "resnet18_unet",
         "options": {"pretrained": "imagenet", "dropout": 0.5},

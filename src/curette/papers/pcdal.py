@@ -69,8 +69,8 @@ _FULL_2D: dict[str, Any] = {
 _KVASIR = _FULL_2D | {
     "name": "PCDAL, Kvasir",
     "data": {"dataset": "kvasir", "unit": "image"},
-    "split": {"train": 4000, "val": 2000, "test": 2000},
-    "prepare": {"percentiles": [0, 100], "size": [512, 512], "fit": "resize"},
+    "split": {"train": 4000, "val": 2000, "test": 2000, "by_class": True},
+    "prepare": {"window": [0, 255], "size": [512, 512], "fit": "resize"},
     "train": _FULL_2D["train"] | {"model": "resnet34", "options": {"pretrained": "imagenet", "dropout": 0.0}},
     "metrics": ["accuracy", "precision"],
 }
@@ -153,7 +153,7 @@ PAPER = Paper(
             | {
                 "name": "PCDAL, COVID-QU-Ex",
                 "data": {"dataset": "covid_qu", "unit": "image"},
-                "prepare": {"percentiles": [0, 100], "size": [256, 256], "fit": "resize"},
+                "prepare": {"window": [0, 255], "size": [256, 256], "fit": "resize"},
                 "train": _FULL_2D["train"]
                 | {"model": "resnet34_unet", "options": {"pretrained": "imagenet", "dropout": 0.0}},
                 "query": _QUERY | {"initial": 373, "budget": 373},
@@ -304,8 +304,8 @@ PAPER = Paper(
         "In 3D the release adds the errors of the four views, in 2D it averages: the order is the same. Mirrored are the two axes "
         "in the plane, window by window, as released. There, voxels where windows overlap count as often as they are seen; taken: once, "
         "from the blended logits of all windows they are in.",
-        "Kvasir: the paper divides '4000 images' into validation and test; only 4000, 2000 and 2000 add up to its 8000. They are "
-        "drawn by chance, so that classes are balanced to a few images only. Precision is the mean over classes.",
+        "Kvasir: the paper divides '4000 images' into validation and test; only 4000, 2000 and 2000 add up to its 8000. Each has "
+        "the same number of every class. Precision is the mean over classes.",
         "COVID-QU-Ex: the published split (3728, 932, 1166). Dice is averaged per image, an empty mask that is left empty is 1.",
         "Five folds are five stratified draws of the first 10 %: by class, COVID-QU-Ex by whether there is any infection, BraTS by where "
         "the cases came from.",
