@@ -111,16 +111,32 @@ def orders(found: dict[str, Any]) -> list[str]:
 
 
 def verdicts(found: dict[str, Any]) -> str:
-    """How many of the orders appear, and how many of those beyond the noise of seeds."""
-    known = [o for o in found["orderings"] if o["appears"] is not None]
+    """How many of the orders appear, and how many of those beyond the noise of seeds.
+
+    Rows that are one strategy here make one comparison of several orders; where these have one outcome, they are one.
+    """
+    asked = [o for o in found["orderings"] if o["appears"] is not None]
+    known = list({_comparison(found, o): o for o in asked}.values())
     there = [o for o in known if o["appears"]]
     sure, against = (
         sum(bool(o["beyond_noise"]) for o in some) for some in (there, [o for o in known if not o["appears"]])
     )
+    twice = f" ({len(asked)} lines below, where rows that are one strategy here repeat some)"
     return (
-        f"Of {len(known)} orders that the paper prints and that were measured, {len(there)} appear, {sure} of them beyond the "
+        f"Of {len(known)} orders that the paper prints and that were measured{twice * (len(asked) > len(known))}, "
+        f"{len(there)} appear, {sure} of them beyond the "
         f"seed noise (their 95 % interval excludes 0); {len(known) - len(there)} are reversed, {against} of them beyond the noise."
     )
+
+
+def _comparison(found: dict[str, Any], order: dict[str, Any]) -> tuple[Any, ...]:
+    """What was compared: strategies, metric and class, and the numbers, which tell apart what the same strategy
+    did on other budgets or with all labels."""
+    rows = next(table["rows"] for table in found["tables"] if table["name"] == order["table"])
+    strategy = {row["name"]: row["strategy"] for row in rows}
+    pair = strategy[order["better"]], strategy[order["worse"]]
+    numbers = [round(order[key] or 0.0, 6) for key in ("difference_ours", "low", "high")]
+    return (*pair, order["metric"], order["class"], *numbers, order["appears"])
 
 
 if __name__ == "__main__":

@@ -57,11 +57,16 @@ def tiny_paper() -> Paper:
     )
     gone = replace(queries, name="gone", unavailable="its scans are private.")
     files = replace(queries, name="files", full=SETTINGS | {"data": {"dataset": "msd", "unit": "slice"}})
+    prostate = replace(
+        queries,
+        name="prostate",
+        full=SETTINGS | {"data": {"dataset": "promise12", "unit": "slice"}, "prepare": {"size": [16, 16]}},
+    )
     return Paper(
         "tiny",
         "A tiny paper",
         "Tester 2020",
-        (queries, shares, gone, files),
+        (queries, shares, gone, files, prostate),
         ("A choice.",),
         ("A later step.",),
     )

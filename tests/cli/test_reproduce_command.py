@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,11 @@ import curette.cli.reproduce as command
 from curette.cli import app
 from curette.papers import PAPERS
 from curette.papers.reproduce import run
+from curette.recipe import load_study
 from tiny_paper import fake_learner, tiny_paper
+
+sys.path.append(str(Path(__file__).parents[1] / "data"))
+from releases import promise12
 
 
 @pytest.fixture
@@ -106,6 +111,44 @@ def test_a_wrong_folder_is_the_readers_own_error(tmp_path: Path) -> None:
         str(tmp_path),
     )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.filterwarnings("ignore:promise12 data")
+def test_what_a_message_says_to_change_can_be_changed(tmp_path: Path) -> None:
+    """A release of which most is missing, and one case is damaged."""
+    promise12(tmp_path / "data", cases=7)
+    (tmp_path / "data" / "training_data" / "Case03_segmentation.mhd").unlink()
+    asked = ["tiny", "--part", "prostate", "-d", tmp_path / "data", "-o", tmp_path / "out", "-w", 1, "--json"]
+    asked += ["--only", "Random"]
+    refused(
+        call(*asked),
+        "skip_bad = true under [data]. With `curette reproduce`: --option partial=true or --skip-bad.",
+    )
+    told = call(*asked, "--option", "partial=true")
+    refused(told, "Case03_segmentation.mhd", "With `curette reproduce`: --skip-bad.")
+    done = call(*asked, "--option", "partial=true", "--skip-bad")
+    assert done.exit_code == 0, done.output
+    said = "Run with --skip-bad, --option partial=true: the data may be others than the recipe"
+    assert said in " ".join(json.loads(done.stdout)["warnings"])
+    for name in ("paper.md", "report.html"):
+        assert said in (tmp_path / "out" / name).read_text(encoding="utf-8"), name
+    data = load_study(tmp_path / "out" / "study.toml").data
+    assert (data.skip_bad, data.options) == (True, {"partial": True})
+
+
+@pytest.mark.usefixtures("tiny")
+def test_options_of_the_data_are_read_as_in_a_study_file(tmp_path: Path) -> None:
+    asked = ["tiny", "--part", "shares", "--out", tmp_path, "-w", 1, "--json", "--only", "Random"]
+    asked += ["--only", "All labels"]
+    refused(call(*asked, "--option", "patients"), "must be KEY=VALUE")
+    refused(call(*asked, "--option", "patient=7"), "Did you mean 'patients'?")
+    refused(call("--option", "patients=7"), "Say which paper")
+    done = call(*asked, "--option", "patients=7", "--option", "size=[16, 16, 8]")
+    assert done.exit_code == 0, done.output
+    assert "Run with --option patients=7: the data" in " ".join(json.loads(done.stdout)["warnings"])
+    for arm in ("", "full-data"):
+        assert load_study(tmp_path / arm / "study.toml").data.options["patients"] == 7
 
 
 def test_the_docs_show_every_field_of_the_outcome(tmp_path: Path, tiny: None) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, max_pool2d, relu
 
-from curette.errors import DataError, SettingError
+from curette.errors import CuretteWarning, DataError, SettingError
 from curette.learn.models import build, pretrained
 from curette.learn.models.pretrained import SOURCES, Source, adapted
 from curette.recipe import Train
@@ -276,6 +276,16 @@ def test_a_download_is_kept_and_checked(
     assert not kept.exists()
 
 
+def test_a_download_that_nothing_is_known_to_compare_with_says_so(
+    served: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOURCES, ("imagenet", 18), Source(served.url))
+    found = hashlib.sha256((tmp_path / "made.pth").read_bytes()).hexdigest()
+    with pytest.warns(CuretteWarning, match=rf"No checksum of http.*weights.*SHA-256 is {found}"):
+        _network("resnet18", "imagenet")
+    _network("resnet18", "imagenet")  # once is enough
+
+
 def test_without_a_network_it_says_how_to_go_on(
     served: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +294,8 @@ def test_without_a_network_it_says_how_to_go_on(
         _network("resnet18", "imagenet")
     monkeypatch.setitem(SOURCES, ("imagenet", 18), Source("http://127.0.0.1:9/resnet18.pth"))
     with pytest.raises(DataError, match=r"cannot be downloaded.*set train\.options\.pretrained to a file"):
+        pretrained.download(SOURCES["imagenet", 18], wait=0.0)
+    with pytest.raises(DataError, match=r"put the file there yourself: .*weights.resnet18\.pth"):
         pretrained.download(SOURCES["imagenet", 18], wait=0.0)
 
 

@@ -107,6 +107,13 @@ def test_the_region_level_is_said_to_be_a_later_step() -> None:
         plan(paper.part("regions"), "full")
 
 
+def test_pairs_of_sets_of_views_say_which_has_more() -> None:
+    number = {"One": 1, "Two": 2, "Three": 3, "Four": 4, "Five": 5}
+    for claim in find_paper("pcdal").part("kvasir-flips").claims:
+        better, worse = (number[row.split()[0]] for row in (claim.better, claim.worse))
+        assert claim.what == ("more views" if better > worse else "fewer views")
+
+
 def test_unknown_papers_parts_and_rows_are_named() -> None:
     with pytest.raises(SettingError, match=r"Unknown paper 'pcdla'. Did you mean 'pcdal'"):
         find_paper("pcdla")

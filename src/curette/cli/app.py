@@ -135,7 +135,10 @@ def reproduce(
         str, typer.Option("--part", metavar="NAME", help="Experiment of the paper; default the first.")
     ] = "",
     scale: Annotated[
-        str, typer.Option("--scale", metavar="SCALE", help="full (the paper's settings) or small (minutes).")
+        str,
+        typer.Option(
+            "--scale", metavar="SCALE", help="full (the paper's settings) or small (for two cores)."
+        ),
     ] = "full",
     out: Annotated[
         Path | None,
@@ -152,18 +155,37 @@ def reproduce(
         list[str] | None,
         typer.Option("--only", metavar="STRATEGY", help="Only this row or strategy; may be repeated."),
     ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Go on without files that are missing or damaged.")
+    ] = False,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", metavar="KEY=VALUE", help="Option of the data set: partial=true …; may be repeated."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a paper's experiment, or go on with it, and put our table beside the paper's."""
     from curette.cli.reproduce import list_papers, reproduce_paper
 
     if paper is None:
-        if data or part or out or only or seeds is not None:
+        if data or part or out or only or option or skip_bad or seeds is not None:
             raise SettingError("Say which paper: curette reproduce PAPER --data DIR.")
         list_papers(as_json)
         return
     reproduce_paper(
-        paper, part, scale, data, out, workers=workers, seeds=seeds, only=tuple(only or ()), as_json=as_json
+        paper,
+        part,
+        scale,
+        data,
+        out,
+        workers=workers,
+        seeds=seeds,
+        only=tuple(only or ()),
+        skip_bad=skip_bad,
+        options=tuple(option or ()),
+        as_json=as_json,
     )
 
 

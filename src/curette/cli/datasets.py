@@ -69,7 +69,7 @@ def check_dataset(name: str, root: Path, options: Sequence[str], as_json: bool) 
     from curette.data.integrity import examine
     from curette.recipe import Data
 
-    data = Data(dataset=name, root=root, options=dict(_option(text) for text in options))
+    data = Data(dataset=name, root=root, options=data_options(options))
     with Meter(quiet=as_json) as meter:
         found = examine(data, meter.check)
     if as_json:
@@ -98,6 +98,11 @@ def check_dataset(name: str, root: Path, options: Sequence[str], as_json: bool) 
     verdict = f"{bad} problem{'s' * (bad > 1)}" if bad else "whole"
     print(f"{name} in {root}: {verdict}; {found.cases} cases of {found.patients} patients can be used")
     return found.whole
+
+
+def data_options(texts: Sequence[str]) -> dict[str, Any]:
+    """Options of a data set from texts ``KEY=VALUE`` of the command line. Raises `SettingError` for another form."""
+    return dict(_option(text) for text in texts)
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+from curette.cli.datasets import data_options
 from curette.cli.doctor import cores
 from curette.cli.terminal import Meter, print_json, print_table
+from curette.errors import CuretteError, DataError, SettingError, unknown
 from curette.papers import PAPERS, find_paper
 from curette.papers.paper import SCALES, Paper, Part, Scale
 from curette.papers.reproduce import plan, run
@@ -42,24 +45,33 @@ def reproduce_paper(
     workers: int | None,
     seeds: int | None,
     only: tuple[str, ...],
+    skip_bad: bool,
+    options: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Run one part of a paper, or go on with it, and print its tables and orderings."""
+    """Run one part of a paper, or go on with it, and print its tables and orderings.
+
+    Data that cannot be used are an error that names this command's own options beside the settings of a study file.
+    """
     paper = find_paper(name)
     chosen, size = paper.part(part), _scale(scale)
     folder = out or Path("runs") / f"{paper.name}-{chosen.name}-{size}"
-    chosen, studies = plan(chosen, size, data, seeds=seeds, only=only)
-    with Meter(quiet=as_json) as meter:
-        found = run(
-            paper,
-            chosen,
-            size,
-            studies,
-            folder,
-            workers=min(cores(), 4) if workers is None else workers,
-            on_progress=meter.step,
-            on_prepare=meter.prepare,
-        )
+    given = data_options(options)
+    chosen, studies = plan(chosen, size, data, seeds=seeds, only=only, skip_bad=skip_bad, options=given)
+    try:
+        with Meter(quiet=as_json) as meter:
+            found = run(
+                paper,
+                chosen,
+                size,
+                studies,
+                folder,
+                workers=min(cores(), 4) if workers is None else workers,
+                on_progress=meter.step,
+                on_prepare=meter.prepare,
+            )
+    except (DataError, SettingError) as problem:
+        raise _followable(problem) from problem
     found |= {"folder": str(folder)}
     if as_json:
         print_json(found)
@@ -67,9 +79,18 @@ def reproduce_paper(
         _show(found, folder)
 
 
-def _scale(scale: str) -> Scale:
-    from curette.errors import unknown
+def _followable(problem: CuretteError) -> CuretteError:
+    """The error, with this command's options for the settings of a study file that its message tells to change."""
+    text = str(problem)
+    found = re.findall(r"(?<!train\.)\boptions\.(\w+)(?: = (true))?", text)
+    said = [f"--option {key}={value or 'VALUE'}" for key, value in found]
+    said += ["--skip-bad"] * ("skip_bad = true" in text)
+    if not said:
+        return problem
+    return CuretteError(f"{text} With `curette reproduce`: {' or '.join(dict.fromkeys(said))}.")
 
+
+def _scale(scale: str) -> Scale:
     for known in SCALES:
         if scale == known:
             return known

@@ -31,7 +31,7 @@ def constant(clock: Clock, warmup: float) -> float:
 
 @register("schedule", "decay")
 def decay(clock: Clock, warmup: float, *, factor: float = 0.9, every: int = 500) -> float:
-    """`factor` times less after every so many steps, as in SBC-AL (2023); no rise.
+    """`factor` times less after every so many steps, as in SBC-AL (2024); no rise.
 
     Raises `SettingError` for a factor that is not above 0, or steps below 1.
     """

@@ -20,8 +20,13 @@ _CSV = (
 )  # fmt: skip
 
 
-def outcome(paper: Paper, part: Part, scale: Scale, compared: Sequence[Compared]) -> dict[str, Any]:
-    """The stable, documented content of ``paper.json`` (see docs/cli.md); numbers that do not exist are None."""
+def outcome(
+    paper: Paper, part: Part, scale: Scale, compared: Sequence[Compared], changes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The stable, documented content of ``paper.json`` (see docs/cli.md); numbers that do not exist are None.
+
+    `changes` are options of the command line by which other files are read than the recipe has.
+    """
     return {
         "curette": curette.__version__,
         "paper": paper.name,
@@ -31,7 +36,7 @@ def outcome(paper: Paper, part: Part, scale: Scale, compared: Sequence[Compared]
         "what": part.what,
         "scale": scale,
         "stands_for": part.stands_for or None,
-        "warnings": warnings_of(part, scale, compared),
+        "warnings": warnings_of(part, scale, compared, changes),
         "tables": [_table(part, c) for c in compared],
         "orderings": [_plain(o) for c in compared for o in c.orderings],
         "choices": list(paper.choices),
@@ -39,7 +44,9 @@ def outcome(paper: Paper, part: Part, scale: Scale, compared: Sequence[Compared]
     }
 
 
-def warnings_of(part: Part, scale: Scale, compared: Sequence[Compared]) -> list[str]:
+def warnings_of(
+    part: Part, scale: Scale, compared: Sequence[Compared], changes: Sequence[str] = ()
+) -> list[str]:
     """What a reader must know before comparing any number."""
     said = []
     if part.stand_in:
@@ -52,6 +59,8 @@ def warnings_of(part: Part, scale: Scale, compared: Sequence[Compared]) -> list[
             "Small scale: images, patients, training and seeds are cut down. Levels are lower than the paper's, and "
             "differences between strategies may be others."
         )
+    if changes:
+        said.append(f"Run with {', '.join(changes)}: the data may be others than the recipe's.")
     seeds = max((o.n for c in compared for o in c.orderings), default=0)
     if seeds and (note := power_note(seeds)):
         said.append(note)

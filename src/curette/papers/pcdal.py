@@ -141,7 +141,7 @@ PAPER = Paper(
             small=_KVASIR_SMALL,
             claims=(
                 Claim("Three flips", "One flip", "more views"),
-                Claim("Three flips", "Five flips", "more views"),
+                Claim("Three flips", "Five flips", "fewer views"),
             ),
         ),
         Part(

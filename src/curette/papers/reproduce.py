@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +30,15 @@ def plan(
     *,
     seeds: int | None = None,
     only: Sequence[str] = (),
+    skip_bad: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> tuple[Part, dict[str, Study]]:
     """The studies of a part by arm, the main one first, and the part with the rows that are run.
 
-    seeds   how many seeds instead of the recipe's: 0, 1, …
-    only    rows or strategies of the part; others are left out, and so are arms that lose all rows
+    seeds     how many seeds instead of the recipe's: 0, 1, …
+    only      rows or strategies of the part; others are left out, and so are arms that lose all rows
+    skip_bad  go on without files that cannot be used
+    options   of the data set, laid over the recipe's
 
     Raises `SettingError` for what the part cannot do: data where it reads none or none where it reads some, an unknown
     row, a strategy that cannot be read.
@@ -57,6 +62,8 @@ def plan(
         study = part.study(None if data is None else data.expanduser().resolve(), scale, arm)
         if seeds is not None:
             study = study.model_copy(update={"seeds": tuple(range(seeds))})
+        changes = {"skip_bad": skip_bad, "options": study.data.options | dict(options or {})}
+        study = study.model_copy(update={"data": study.data.model_copy(update=changes)})
         for text in study.strategies:
             parse_strategy(text, study.data.unit)
         studies[arm.name] = study
@@ -107,7 +114,7 @@ def write_tables(
     """Write ``paper.md``, ``paper.csv``, ``paper.json`` and the reports from what has been measured so far."""
     there = {arm: place(folder, arm) for arm in _started(studies, folder)}
     readings = {arm: Reading(read_record(path), _pools(path)) for arm, path in there.items()}
-    found = outcome(paper, part, scale, compare(part, readings))
+    found = outcome(paper, part, scale, compare(part, readings), _changes(part, scale, studies))
     write_outcome(found, list(dict.fromkeys((folder, *there.values()))))
     for path in there.values():
         build_report(path)
@@ -117,6 +124,19 @@ def write_tables(
 def place(folder: Path, arm: str) -> Path:
     """The study folder of an arm."""
     return folder / arm if arm else folder
+
+
+def _changes(part: Part, scale: Scale, studies: Mapping[str, Study]) -> list[str]:
+    """What is read otherwise than the recipe has it, as options of the command line."""
+    found: dict[str, None] = {}
+    for arm in part.arms_of(scale):
+        if arm.name in studies:
+            data, recipe = studies[arm.name].data, part.study(None, scale, arm).data
+            found |= dict.fromkeys(["--skip-bad"] * data.skip_bad)
+            for key, value in data.options.items():
+                if key not in recipe.options or recipe.options[key] != value:
+                    found[f"--option {key}={json.dumps(value)}"] = None
+    return list(found)
 
 
 def _started(studies: dict[str, Study], folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ torchvision, MedicalNet and MONAI name the parts of a ResNet alike (``layer2.0.c
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from curette.data.cache import root
 from curette.data.download import Remote, digest, fetch
-from curette.errors import DataError, SettingError, unknown
+from curette.errors import CuretteWarning, DataError, SettingError, unknown
 
 FIRST = "conv1.weight"
 _HEADS = ("fc.", "conv_seg.")
@@ -140,17 +141,26 @@ def find(pretrained: str, *, dims: int, depth: int) -> Path:
 
 def download(source: Source, *, wait: float = 0.2) -> Path:
     """The file of a source in the folder ``weights`` of the cache, downloaded if it is not there. Its checksum is looked
-    at each time. Raises `DataError` that says how to go on without a network."""
+    at each time; of a file whose checksum is not published, a warning says it when it is downloaded. Raises `DataError`
+    that says how to go on without a network."""
     remote = Remote(source.url)
     path = root(None) / "weights" / remote.name
+    new = not path.is_file()
     try:
         fetch(remote, path, wait=wait)
     except DataError as problem:
         raise DataError(
-            f"{problem} Or set train.options.pretrained to a file that you have, or leave it out to start from random "
-            "weights."
+            f"{problem} Or put the file there yourself: {path}. Or set train.options.pretrained to a file that you have, "
+            "or leave it out to start from random weights."
         ) from problem
     found = digest(path, "sha256")
+    if new and not source.sha256:
+        warnings.warn(
+            f"No checksum of {source.url} is known here, so that {path} was taken as it came. Its SHA-256 is {found}: "
+            "compare it with what the publisher shows.",
+            CuretteWarning,
+            stacklevel=2,
+        )
     if not found.startswith(source.sha256):
         path.unlink()
         raise DataError(

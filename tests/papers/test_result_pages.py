@@ -1,0 +1,64 @@
+"""The pages under docs/results, as docs/resultpages.py writes them."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+PAGES = Path(__file__).parents[2] / "docs" / "resultpages.py"
+
+
+@pytest.fixture(scope="module")
+def pages() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("resultpages", PAGES)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["resultpages"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def order(table: str, better: str, worse: str, gain: float, **more: Any) -> dict[str, Any]:
+    sure = {"appears": gain > 0, "beyond_noise": abs(gain) > 1, "low": gain - 1, "high": gain + 1}
+    return {
+        "table": table, "better": better, "worse": worse, "metric": "dice_3d", "class": "mean", "difference_ours": gain,
+        **sure, **more,
+    }  # fmt: skip
+
+
+def table(name: str, **rows: str) -> dict[str, Any]:
+    return {"name": name, "rows": [{"name": row, "strategy": text} for row, text in rows.items()]}
+
+
+def test_rows_that_are_one_strategy_are_counted_once(pages: ModuleType) -> None:
+    found = {
+        "tables": [
+            table(
+                "main", Ours="paal", LeastConf="least_confidence", VarRatio="least_confidence", Full="random"
+            ),
+            table("parts", Ours="paal", Without="least_confidence", Random="random"),
+        ],
+        "orderings": [
+            order("main", "Ours", "LeastConf", 2.0),
+            order("main", "Ours", "VarRatio", 2.0),
+            order("parts", "Ours", "Without", 2.0),
+            order("main", "Ours", "VarRatio", 2.0, metric="dice_2d"),
+            order("main", "Ours", "Full", -3.0),
+            order("parts", "Ours", "Random", 0.5),
+            order("parts", "Ours", "Random", 0.5, appears=None),
+        ],
+    }
+    said = pages.verdicts(found)
+    assert said.startswith(
+        "Of 4 orders that the paper prints and that were measured (6 lines below, where rows that are one strategy here"
+    )
+    assert "3 appear, 2 of them beyond" in said
+    assert "1 are reversed, 1 of them beyond" in said
+    found["orderings"] = found["orderings"][3:5]
+    assert "lines below" not in pages.verdicts(found)
