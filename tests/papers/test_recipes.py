@@ -8,11 +8,18 @@ import pytest
 
 from curette.errors import SettingError
 from curette.papers import PAPERS, find_paper
+from curette.papers.compare import Compared, compare
 from curette.papers.paper import GENERATED, SCALES, Arm, Part, Scale, merged
 from curette.papers.reproduce import plan
 from curette.query.strategy import parse_strategy
 from curette.registry import components
 from curette.text import read
+
+
+def only_table(part: Part) -> Compared:
+    (found,) = compare(part, {})
+    return found
+
 
 PARTS = [
     pytest.param(part, id=f"{paper.name}-{part.name}") for paper in PAPERS.values() for part in paper.parts
@@ -112,6 +119,15 @@ def test_pairs_of_sets_of_views_say_which_has_more() -> None:
     for claim in find_paper("pcdal").part("kvasir-flips").claims:
         better, worse = (number[row.split()[0]] for row in (claim.better, claim.worse))
         assert claim.what == ("more views" if better > worse else "fewer views")
+
+
+def test_melanomas_validation_column_is_measured_where_there_are_validation_pictures() -> None:
+    paper = find_paper("melanoma")
+    for scale in SCALES:
+        assert paper.part("isic2018").study(Path("data"), scale).measure_val
+        assert not paper.part("phantom").study(None, scale).measure_val
+    for part, metrics in (("isic2018", {"dice_2d", "dice_2d_val"}), ("phantom", {"dice_2d"})):
+        assert {o.metric for o in only_table(paper.part(part)).orderings} == metrics
 
 
 def test_unknown_papers_parts_and_rows_are_named() -> None:

@@ -71,7 +71,7 @@ class Part:
     arms         the studies of the part, the main one first
     claims       the pairs whose order the paper reports
     stands_for   the part whose data are not at hand for everybody; this one has other data, so that only orders compare
-    metrics      the paper's metric → what is measured here instead, for stand-ins of another kind
+    metrics      the paper's metric → what is measured here instead, for stand-ins of another kind; empty: nothing
     classes      the same for classes
     unavailable  why nobody can run it, where nobody can
     """
