@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from curette.errors import DataError, SettingError
-from curette.learn import precision
+from curette.learn import precision, torch_learner
 from curette.learn.torch_learner import TorchLearner
 from curette.recipe import Train
 from curette.registry import bind
+from curette.task import Task
 from learn.toys import BLOBS, DISCS, Pictures, learner
 
 
@@ -30,6 +31,27 @@ def test_a_stored_model_predicts_the_same_to_the_bit(tmp_path: Path) -> None:
         next(maker.predict(m, pictures.regions, passes, frozenset(), seed=0)).mean for m in (model, again)
     )
     assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("task", [DISCS, BLOBS], ids=["segmentation", "classification"])
+def test_what_does_not_fit_into_memory_is_read_batch_by_batch_and_trains_the_same(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = Pictures(task, 12)
+    most: list[int] = []
+    batch = pictures.batch
+    monkeypatch.setattr(pictures, "batch", lambda regions: most.append(len(regions)) or batch(regions))
+    weights = []
+    for free in (10**12, 0):
+        most.clear()
+        monkeypatch.setattr(torch_learner, "_free", lambda _, free=free: free)
+        model = learner(pictures, steps=6, batch=5, companions=()).fit(pictures.labels, seed=0)
+        weights.append(model.networks[0].state_dict())
+        assert (max(most) == 12) == (free > 0)
+    assert all(torch.equal(a, b) for a, b in zip(*(w.values() for w in weights), strict=True))
+    wrong = {**pictures.labels, pictures.regions[3]: np.full_like(pictures.labels[pictures.regions[3]], 77)}
+    with pytest.raises(DataError, match=rf"{pictures.regions[3]} holds \[77\]"):
+        learner(pictures).fit(wrong, seed=0)
 
 
 def test_a_model_that_is_missing_truncated_or_of_another_task_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Training samples: whole units held in memory, or crops that are read from the prepared arrays as they are drawn."""
+"""Training samples: whole units held in memory, or units and crops that are read from the prepared arrays as they are drawn."""
 
 from __future__ import annotations
 
@@ -59,6 +59,27 @@ class Whole:
     def draw(self, chosen: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         chosen = chosen.to(self.images.device)
         return self.images[chosen], self.labels[chosen]
+
+
+class Read:
+    """Whole units that are read when they are drawn, for more of them than memory holds; their batches are those of `Whole`."""
+
+    def __init__(self, images: Images, labels: Labels, task: Task) -> None:
+        self.images, self.labels = images, labels
+        self.regions = sorted(labels)
+        self.shape = tuple(images.batch(self.regions[:1])[0].shape[1:])
+        self.counts = np.zeros(len(task.classes), np.int64)
+        for region in self.regions:
+            label = checked(region, labels, self.shape, task)
+            self.counts += np.bincount(label[label != task.ignore].ravel(), minlength=len(self.counts))
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    def draw(self, chosen: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        regions = [self.regions[row] for row in chosen.tolist()]
+        labels = np.stack([np.asarray(self.labels[region]) for region in regions]).astype(np.int16)
+        return torch.from_numpy(self.images.batch(regions)[0]), torch.from_numpy(labels)
 
 
 class Crops:
@@ -159,6 +180,13 @@ class Crops:
 
 def _some(found: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     return rng.choice(found, PLACES, replace=False) if len(found) > PLACES else found
+
+
+def checked(region: Region, labels: Labels, shape: Sequence[int], task: Task) -> NDArray[np.integer]:
+    """The label of a unit whose image is [channels, *S]. Raises `DataError` as `check_label` does."""
+    label = np.asarray(labels[region])
+    check_label(region, label, shape[1:] if task.kind == "segmentation" else (), task)
+    return label
 
 
 def check_label(region: Region, label: NDArray[np.integer], shape: Sequence[int], task: Task) -> None:

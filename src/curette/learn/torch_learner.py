@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from curette.errors import CuretteWarning, DataError, SettingError
 from curette.files import replacing
 from curette.learn.companions.contract import accompany
-from curette.learn.crops import Crops, Samples, Whole, check_crop, check_label
+from curette.learn.crops import Crops, Read, Samples, Whole, check_crop, checked
 from curette.learn.encoders import Encoding, rows
 from curette.learn.learner import NOTHING_MORE, Assignment, Images, Labels
 from curette.learn.models import build
@@ -41,6 +42,7 @@ from curette.task import Task
 from curette.text import read
 
 FORMAT = 1
+_SHARE = 0.25  # of the free memory that training data may take before they are read batch by batch
 _GATHER = 256  # regions read at once when training data are put together
 
 
@@ -256,21 +258,25 @@ class TorchLearner:
         return TorchModel(tuple(networks), precision, companions, courses, record)
 
     def _samples(self, regions: Sequence[Region], labels: Labels) -> Samples:
-        """Crops, which are read when they are drawn, or all units in memory. Whole volumes are read when drawn, too."""
+        """All units in memory, if they take a quarter of it at most; otherwise they, as crops and volumes always, are read
+        when they are drawn."""
         how, segmented = self.settings, self.task.kind == "segmentation"
         if segmented and (how.crop or self.task.dims == 3):
             return Crops(self.images, labels, self.task, how.crop, how.foreground, channels=self.channels)
-        images, answers = self._gather(regions, labels)
+        one = self.images.batch(regions[:1])[0]
+        if len(regions) * one.nbytes > _SHARE * _free(self.device):
+            return Read(self.images, labels, self.task)
+        images, answers = self._gather(regions, labels, one.shape[1:])
         return Whole(images.to(self.device), answers.to(self.device), self.task)
 
-    def _gather(self, regions: Sequence[Region], labels: Labels) -> tuple[Tensor, Tensor]:
-        """All training images [N, channels, *S] and labels ([N, *S] or [N]) in one tensor each."""
-        parts = [self.images.batch(regions[i : i + _GATHER])[0] for i in range(0, len(regions), _GATHER)]
-        images = np.concatenate(parts)
-        size = images.shape[2:] if self.task.kind == "segmentation" else ()
-        for region in regions:
-            check_label(region, np.asarray(labels[region]), size, self.task)
-        answers = np.stack([np.asarray(labels[r]) for r in regions]).astype(np.int16)
+    def _gather(
+        self, regions: Sequence[Region], labels: Labels, shape: tuple[int, ...]
+    ) -> tuple[Tensor, Tensor]:
+        """All training images [N, *shape] and labels ([N, *S] or [N]) in one tensor each."""
+        images = np.empty((len(regions), *shape), np.float32)
+        for i in range(0, len(regions), _GATHER):
+            images[i : i + _GATHER] = self.images.batch(regions[i : i + _GATHER])[0]
+        answers = np.stack([checked(r, labels, shape, self.task) for r in regions]).astype(np.int16)
         return torch.from_numpy(images), torch.from_numpy(answers)
 
     def _build(self, seed: int = 0, *, pretrained: bool = True) -> nn.Module:
@@ -318,6 +324,13 @@ def _device(name: str) -> torch.device:
             f"train.device is '{name}', but PyTorch sees {torch.cuda.device_count()} CUDA devices here. Set it to auto or cpu."
         )
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+def _free(device: torch.device) -> int:
+    """Bytes of memory that nothing uses."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
 
 
 def _devices(device: torch.device) -> int | list[int]:

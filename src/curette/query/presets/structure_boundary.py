@@ -35,11 +35,12 @@ PRESETS: dict[str, Preset] = {
         "To see the formulas of SBC-AL at work as they stand in the paper.",
         _PAPER,
         family=_FAMILY,
-        fails="Large organs look inconsistent however well the maps agree, and boundaries in pixels outvote structure.",
+        fails="Large organs look inconsistent however well the maps agree, and boundaries in pixels outvote structure: a few voxels "
+        "that only one segmentation has count as much as the image's diagonal, so that empty slices are asked for.",
         cost=_COST,
         notes=(
-            "A hundredth of the learning rate for the distance branch, squared norms in the cosine, distances in pixels, structure and boundary added as they are. The direction is "
-            "the same as in `sbc_al`: the largest sum first.",
+            "A hundredth of the learning rate for the distance branch, squared norms in the cosine, distances in pixels, structure "
+            "and boundary added as they are. The direction is the same as in `sbc_al`: the largest sum first.",
         ),
     ),
     "sbc_al_structure": Preset(
