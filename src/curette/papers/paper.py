@@ -1,7 +1,7 @@
 """A published paper as curette runs it: parts (one experiment each), rows (its strategies), and what it claims.
 
 Settings of a part are those of a study file (see `curette.recipe`): ``full`` as paper or release have them, ``small`` what
-is changed so that the part ends within minutes on two cores.
+is changed so that the part ends within about an hour on two cores.
 """
 
 from __future__ import annotations

@@ -212,9 +212,9 @@ PAPER = Paper(
         "weights of the losses are not given and are 1 each.",
         "6.67 % and 3.33 % are cases, if the numbers of cases are taken at their word (10 and 5 of 150). Taken: slices, since a 2D "
         "network learns from slices; the shares are the paper's.",
-        "Split: not stated. Taken: ACDC's own training and test patients, a fifth of KiTS19's patients for the test.",
-        "Input of 256 × 256: cropping or resizing is not stated. Taken: centre crop of ACDC, resized KiTS19, whose kidneys a "
-        "crop would cut.",
+        "Split: not stated. Taken: ACDC's own training and test patients, at full scale a fifth of KiTS19's patients for the test.",
+        "Full scale: whether the input of 256 × 256 comes by cropping or resizing is not stated. Taken: centre crop of ACDC, "
+        "resized KiTS19, whose kidneys a crop would cut.",
         "Networks of the baselines: the first column of the table differs by method. Taken: every strategy has the same network "
         "with both branches.",
         "Every cycle trains from new, without augmentation: neither is stated. Intensities are scaled by each scan's 1st and 99th "
@@ -224,6 +224,8 @@ PAPER = Paper(
         "The two consistencies are added as they are, as printed; 'SBC-AL, stretched' is curette's own preset, sbc_al, which brings "
         "both to 0 to 1 over the pool first. Their cosine and their distances are curette's in both rows, since the printed cosine "
         "calls large organs inconsistent however well they agree; sbc_al_printed has the letter of the paper.",
+        "Small scale: the first five budgets, to 20 %; 150 batches of 8 a training, small slices, a small U-Net (KiTS19's other "
+        "backbones with narrow layers).",
         "Small scale: the distance branch learns at the network's rate. At a hundredth of it, as in the paper, it has learnt nothing "
         "after so few batches (see the page on SBC-AL).",
         "Table 3, 'None': whether the distance branch is still trained is not stated. Taken: it is, and only its maps refine nothing.",
