@@ -134,6 +134,7 @@ def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
         {"prepare": {"percentiles": [0.5, 99.5]}},
         {"prepare": {"window": [0, 255]}},
         {"prepare": {"crop_nonzero": True}},
+        {"measure_val": True},
     ],
 )
 def test_digest_follows_what_decides_results(changes: dict[str, Any]) -> None:
@@ -157,6 +158,7 @@ def test_digest_ignores_what_does_not(changes: dict[str, Any]) -> None:
 
 def test_a_setting_that_came_later_leaves_older_records_as_they_are() -> None:
     found = parse_study(SMALL).decisive()
+    assert "measure_val" not in found
     assert "start" not in found["query"]
     assert "by_class" not in found["split"]
     assert set(found["prepare"]) == {"percentiles", "spacing", "size", "fit"}

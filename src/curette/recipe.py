@@ -267,6 +267,11 @@ class Study(_Section):
     train: Train = Train()
     query: Query = Query()
     metrics: tuple[str, ...] = Field((), description="names from the docs; empty: the usual ones of the task")
+    measure_val: bool = Field(
+        False,
+        description="measure them on the validation patients too, named dice_2d_val and so on: for tables and report alone, "
+        "nothing is decided by it",
+    )
     gallery: bool = Field(True, description="keep small pictures of every pick for the report")
 
     @field_validator("seeds", "strategies")
@@ -299,7 +304,8 @@ class Study(_Section):
         query = _unchanged(self.query, "start", "trigger", "total")
         return self.model_dump(
             mode="json",
-            exclude={
+            exclude=_unchanged(self, "measure_val")
+            | {
                 "name": True,
                 "gallery": True,
                 "seeds": True,

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curette.bench import jobs, study
+from curette.bench import jobs
 from curette.bench.headline import brief, facts_of
 from curette.bench.jobs import Materials, watches
-from curette.bench.record import read_record
+from curette.bench.record import higher_is_better, read_record
+from curette.bench.report import build_report
 from curette.bench.study import run_study
 from curette.bench.summary import summary
 from curette.bench.trace import read_trace
@@ -22,7 +23,7 @@ from curette.data.folds import divide
 from curette.data.prepare import prepare
 from curette.errors import SettingError
 from curette.query.strategy import parse_strategy
-from curette.recipe import Study
+from curette.recipe import Split, Study
 from fakes import FakeLearner
 from tiny_study import fake_learner, tiny_study
 
@@ -35,8 +36,7 @@ def _study(folds: int = 3, **changes: Any) -> Study:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (jobs, study):
-        monkeypatch.setattr(module, "watches", lambda *_: True)
+    monkeypatch.setattr(jobs, "watches", lambda *_: True)
 
 
 class Spied:
@@ -153,6 +153,35 @@ def test_patients_set_aside_that_nobody_looks_at_are_not_counted(tmp_path: Path)
     assert all("validation" not in run.begun for run in trace)
     assert "Validation" not in dict(facts_of(record, None, trace))
     assert summary(record, trace)["seeds"][0]["validation"] is None
+
+
+def test_metrics_may_be_measured_on_them_too(tmp_path: Path) -> None:
+    """For the tables alone: picks and what is measured on the test are the same, and no training sees a label."""
+    plain = read_record(run_study(_study(0), tmp_path / "plain", make_learner=fake_learner).path)
+    asked = Study.model_validate(_study(0).model_dump(mode="json", exclude_none=True) | {"measure_val": True})
+    folder = run_study(asked, tmp_path / "s", make_learner=fake_learner).path
+    record, trace = read_record(folder), read_trace(folder)
+    assert [pick[:5] for pick in record.picks] == [pick[:5] for pick in plain.picks]
+    assert set(plain.results) < set(record.results)
+    on_test, on_val = (record.runs("entropy", name) for name in ("dice_3d", "dice_3d_val"))
+    assert {seed: run.keys() for seed, run in on_val.items()} == {
+        seed: run.keys() for seed, run in on_test.items()
+    }
+    assert on_val != on_test
+    assert record.metrics[0] == plain.metrics[0]
+    assert higher_is_better("dice_3d_val")
+    assert not higher_is_better("hd95_mm_val")
+    for run in trace:
+        assert (run.begun["validation"]["units"], run.begun["validation"]["use"]) == (8, "report")
+    facts = dict(facts_of(record, None, trace))
+    assert facts["Validation"] == (
+        "8 slices, 2048 voxels, whose labels are only measured by: nothing is learnt or chosen from them"
+    )
+    assert "validation" not in brief(record, trace)[0]
+    assert "Dice per volume, validation" in build_report(folder).read_text(encoding="utf-8")
+    none = asked.model_copy(update={"split": Split(train=3, val=0, test=2)})
+    with pytest.raises(SettingError, match=r"split\.val: .*measure_val.*there are none with a label"):
+        run_study(none, tmp_path / "none", make_learner=fake_learner)
 
 
 def test_what_makes_trainings_look() -> None:

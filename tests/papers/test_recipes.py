@@ -8,11 +8,19 @@ import pytest
 
 from curette.errors import SettingError
 from curette.papers import PAPERS, find_paper
+from curette.papers.compare import Compared, compare
 from curette.papers.paper import GENERATED, SCALES, Arm, Part, Scale, merged
 from curette.papers.reproduce import plan
 from curette.query.strategy import parse_strategy
+from curette.recipe import Study
 from curette.registry import components
 from curette.text import read
+
+
+def only_table(part: Part) -> Compared:
+    (found,) = compare(part, {})
+    return found
+
 
 PARTS = [
     pytest.param(part, id=f"{paper.name}-{part.name}") for paper in PAPERS.values() for part in paper.parts
@@ -107,11 +115,70 @@ def test_the_region_level_is_said_to_be_a_later_step() -> None:
         plan(paper.part("regions"), "full")
 
 
+def test_what_is_said_of_the_small_scale_is_what_it_has() -> None:
+    def asked(paper: str, part: str, scale: Scale = "small") -> Study:
+        found = find_paper(paper).part(part)
+        return found.study(Path("data") if found.needs_data else None, scale)
+
+    said = {name: " ".join(paper.choices) for name, paper in PAPERS.items()}
+    for part in ("isic2018", "phantom"):
+        query = asked("melanoma", part).query
+        assert isinstance(query.initial, int)
+        assert isinstance(query.budget, int)
+        last = query.initial + (query.cycles - 1) * query.budget
+        assert f"{query.cycles} " in said["melanoma"]
+        assert f"on {query.initial} to {last}" in said["melanoma"]
+    assert (asked("sbc-al", "acdc").query.cycles, asked("sbc-al", "acdc", "full").query.cycles) == (5, 9)
+    assert "the first five budgets" in said["sbc-al"]
+    for part in ("acdc", "segthor", "hippocampus", "phantom"):
+        study = asked("paal", part)
+        assert (study.query.initial, study.query.budget, study.query.cycles) == ("5%", "5%", 4)
+        assert (study.split.folds, study.train.patience, study.train.schedule) == (0, 0, "constant")
+    assert "ends at 20 %" in said["paal"]
+    for part in ("kvasir", "covid", "brats", "pneumonia", "phantom-3d"):
+        study = asked("pcdal", part)
+        assert (study.train.validate_every, study.train.keep) == (0, "last")
+        assert 60 <= study.train.steps <= 200
+    assert "60 to 200 batches a training, small networks, no validation" in said["pcdal"]
+
+
+def test_choices_about_numbers_of_one_scale_say_which() -> None:
+    of_full = (
+        "1280",
+        "400 epochs",
+        "18,750",
+        "256 × 256",
+        "30,000",
+        "4000",
+        "66,512",
+        "batches of 64",
+        "8140",
+    )
+    for paper in PAPERS.values():
+        for text in paper.choices:
+            if any(number in text for number in of_full):
+                assert "full scale" in text.lower() or "Small scale" in text, text
+
+
+def test_what_is_not_run_is_said() -> None:
+    assert "Table V" in find_paper("pcdal").later[0]
+    assert not find_paper("sbc-al").later
+
+
 def test_pairs_of_sets_of_views_say_which_has_more() -> None:
     number = {"One": 1, "Two": 2, "Three": 3, "Four": 4, "Five": 5}
     for claim in find_paper("pcdal").part("kvasir-flips").claims:
         better, worse = (number[row.split()[0]] for row in (claim.better, claim.worse))
         assert claim.what == ("more views" if better > worse else "fewer views")
+
+
+def test_melanomas_validation_column_is_measured_where_there_are_validation_pictures() -> None:
+    paper = find_paper("melanoma")
+    for scale in SCALES:
+        assert paper.part("isic2018").study(Path("data"), scale).measure_val
+        assert not paper.part("phantom").study(None, scale).measure_val
+    for part, metrics in (("isic2018", {"dice_2d", "dice_2d_val"}), ("phantom", {"dice_2d"})):
+        assert {o.metric for o in only_table(paper.part(part)).orderings} == metrics
 
 
 def test_unknown_papers_parts_and_rows_are_named() -> None:

@@ -173,9 +173,29 @@ def test_every_paper_runs_on_made_up_data(name: str, part: str, tmp_path: Path) 
         for arm, study in studies.items()
     }
     found = run(paper, chosen, "small", tiny, tmp_path, make_learner=fake_learner)
-    cells = [c for t in found["tables"] for row in t["rows"] if row["name"] == "Random" for c in row["cells"]]
+    cells = [c for t in found["tables"] for row in t["rows"] if row["name"] in asked for c in row["cells"]]
     assert any(c["ours"] is not None for c in cells)
     assert any("stands for" in warning for warning in found["warnings"])
+
+
+def test_each_way_of_refining_stands_in_its_row(tmp_path: Path) -> None:
+    """SBC-AL's Table 3: one strategy, four networks, each in a folder of its own."""
+    paper = PAPERS["sbc-al"]
+    part, studies = plan(paper.part("phantom-refinement"), "small", seeds=2)
+    for kind, study in studies.items():
+        assert study.train.companions == (f"structure_boundary(refine={kind})",)
+        assert study.query.initial == "100%"
+    tiny = {arm: _least(study) for arm, study in studies.items()}
+    found = run(paper, part, "small", tiny, tmp_path, make_learner=fake_learner)
+    (table,) = found["tables"]
+    assert [row["name"] for row in table["rows"]] == ["None", "Add", "Concat", "ASR"]
+    assert all(cell["seeds"] == 2 for row in table["rows"] for cell in row["cells"])
+    for kind in ("none", "add", "concat", "attention"):
+        assert (tmp_path / kind / "report.html").is_file()
+    assert {(o["better"], o["worse"]) for o in found["orderings"]} == {
+        ("ASR", "None"), ("ASR", "Add"), ("ASR", "Concat"),
+    }  # fmt: skip
+    assert not [o for o in found["orderings"] if o["verdict"] == "not run"]
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
@@ -11,10 +11,12 @@ from typing import Any, cast
 from curette.bench.folder import StudyFolder
 from curette.bench.foresight import foresee
 from curette.bench.pictures import keep_pictures
+from curette.bench.protocol import REPORT
 from curette.bench.sides import Sides, divided, groups_of
+from curette.bench.wording import VALIDATION
 from curette.data.folds import Folds
 from curette.data.prepared import Prepared
-from curette.learn.evaluate import evaluate
+from curette.learn.evaluate import Measurement, evaluate
 from curette.learn.learner import Learner
 from curette.loop.experiment import Experiment, advance_together
 from curette.loop.models import Models
@@ -71,6 +73,11 @@ def watches(study: Study, strategies: Sequence[Strategy]) -> bool:
     return bool(study.train.validate_every) or any(trigger.says("validates") for trigger in triggers)
 
 
+def looks(study: Study, strategies: Sequence[Strategy]) -> bool:
+    """Whether labels of validation patients are looked at: by trainings, or only to measure on them as well."""
+    return study.measure_val or watches(study, strategies)
+
+
 @dataclass(frozen=True)
 class Materials:
     """All a process needs for a study's jobs; small, and can be sent to another process."""
@@ -104,13 +111,15 @@ class Materials:
 
     def begun(self, seed: int) -> dict[str, Any]:
         """What the ledger keeps of the sides of a seed: number of patients on each, which of how many folds it is, and how
-        many labels trainings are watched by."""
+        many labels of validation are looked at."""
         sides = self.sides(seed)
         found: dict[str, Any] = {"patients": sides.patients(self.prepared)}
         if len(self.folds) > 1:
             found["fold"] = {"number": self.folds.number(seed) + 1, "of": len(self.folds)}
-        if watches(self.study, self.strategies):
+        if looks(self.study, self.strategies):
             found["validation"] = sides.watched_by(self.prepared)
+            if not watches(self.study, self.strategies):
+                found["validation"]["use"] = REPORT
         return found
 
     def open(self) -> Bench:
@@ -152,7 +161,7 @@ class Bench:
             patient={case: number[m.prepared.patient(case)] for case in cases},
             group=groups_of(m.prepared, cases),
             query=m.study.query,
-            evaluate=lambda model: evaluate(learner, model, m.prepared, sides.test, metrics=m.study.metrics),
+            evaluate=partial(self._measured, sides=sides),
             members=max(s.members for s in m.strategies),
             finetune=m.study.train.start != "scratch",
             trigger=read("trigger", m.study.query.trigger),
@@ -169,6 +178,16 @@ class Bench:
             validation=partial(sides.validation_labels, m.prepared) if sides.validation else None,
             begun=m.begun(seed),
         )
+
+    def _measured(self, model: Any, sides: Sides) -> list[Measurement]:
+        """The metrics of a model on the test, and on validation where the study asks for that."""
+        m, found = self.materials, list[Measurement]()
+        for cases, suffix in ((sides.test, ""), (sides.validation, VALIDATION)):
+            if suffix and not m.study.measure_val:
+                continue
+            measured = evaluate(self.learner, model, m.prepared, cases, metrics=m.study.metrics)
+            found += [replace(one, metric=one.metric + suffix) for one in measured]
+        return found
 
     def close(self) -> None:
         """Give the ledger's file back."""

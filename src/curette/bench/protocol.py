@@ -9,25 +9,30 @@ from curette.bench.record import RANDOM, StudyRecord, uses_truth
 from curette.bench.trace import TracedRun
 from curette.bench.wording import plural
 
+REPORT = "report"
+"""The use of validation labels that are measured on and nothing else."""
+
 
 def protocol(record: StudyRecord, trace: Sequence[TracedRun]) -> list[tuple[str, str]]:
     """Terms and values. What is given in percent has its number from the runs that have begun."""
     rows = [("Budget", _budget(record, trace))]
     if folds := _folds(trace):
         rows.append(("Folds", "; ".join(folds)))
-    if watched := watched_by(record, trace):
-        voxels = [begun["validation"]["voxels"] for begun in by_seed(trace).values() if "validation" in begun]
+    looked = [begun["validation"] for begun in by_seed(trace).values() if "validation" in begun]
+    if looked:
+        voxels = [one["voxels"] for one in looked]
         size = f", {_range(voxels)} voxels" if any(voxels) else ""
-        rows.append(
-            ("Validation", f"{watched}{size}, whose labels every strategy uses besides those it picks")
-        )
+        use = "every strategy uses besides those it picks"
+        if not watched_by(record, trace):
+            use = "are only measured by: nothing is learnt or chosen from them"
+        rows.append(("Validation", f"{_units(record, looked)}{size}, whose labels {use}"))
     return rows
 
 
 def watched_by(record: StudyRecord, trace: Sequence[TracedRun]) -> str:
     """How many validation units' labels trainings looked at, such as ``350 slices``; '' where they looked at none."""
-    found = [b["validation"]["units"] for b in by_seed(trace).values() if "validation" in b]
-    return f"{_range(found)} {plural(record.study.data.unit)}" if found else ""
+    found = [b["validation"] for b in by_seed(trace).values() if "validation" in b]
+    return _units(record, [one for one in found if one.get("use") != REPORT])
 
 
 def by_seed(trace: Sequence[TracedRun]) -> dict[int, dict[str, Any]]:
@@ -68,6 +73,10 @@ def _amount(written: int | str, numbers: Sequence[int]) -> str:
     if isinstance(written, int):
         return str(written)
     return f"{_range(numbers)} ({written})" if numbers else written
+
+
+def _units(record: StudyRecord, looked: Sequence[dict[str, Any]]) -> str:
+    return f"{_range(one['units'] for one in looked)} {plural(record.study.data.unit)}" if looked else ""
 
 
 def _range(numbers: Iterable[int]) -> str:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from curette.bench.wording import VALIDATION
 from curette.errors import DataError, SettingError
 from curette.recipe import Study, load_study
 
@@ -200,11 +201,12 @@ def uses_truth(strategy: str) -> bool:
 
 
 def higher_is_better(metric: str) -> bool:
-    """Whether more of a metric is better; of the unregistered ones only the counts that go with HD are not."""
+    """Whether more of a metric is better, on the test as on validation; of the unregistered ones only the counts that go
+    with HD are not."""
     import curette.learn.metrics  # noqa: F401  (registers the metrics)
     from curette.registry import components
 
-    card = components("metric").get(metric)
+    card = components("metric").get(metric.removesuffix(VALIDATION))
     return bool(card.info["higher"]) if card is not None else not metric.startswith("hd")
 
 

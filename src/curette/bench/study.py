@@ -12,7 +12,7 @@ from typing import Any
 from curette.bench.executors import Failure, run_here, run_processes
 from curette.bench.facts import save_facts
 from curette.bench.folder import StudyFolder
-from curette.bench.jobs import MakeLearner, Materials, plan, torch_learner, watches
+from curette.bench.jobs import MakeLearner, Materials, looks, plan, torch_learner
 from curette.bench.progress import Progress, Tracker
 from curette.bench.sides import groups_of
 from curette.bench.tables import write_tables, write_text
@@ -137,10 +137,10 @@ def _check_sides(materials: Materials, start: Strategy | None) -> None:
     strategies, query = materials.strategies, materials.study.query
     for seed in materials.one_a_fold():
         pool = materials.sides(seed).pool
-        if watches(materials.study, strategies) and not materials.sides(seed).validation:
+        if looks(materials.study, strategies) and not materials.sides(seed).validation:
             raise SettingError(
-                "split.val: trainings are to be watched by validation patients, and there are none with a label. Set "
-                "split.val to a number of patients, or watch no training."
+                "split.val: validation patients are to be looked at (train.validate_every, a trigger or measure_val), and "
+                "there are none with a label. Set split.val to a number of patients, or ask for no look."
             )
         budget = budget_of(query, len(pool))
         for strategy in strategies:

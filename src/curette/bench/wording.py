@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+VALIDATION = "_val"
+"""Ends the names of metrics that were measured on validation patients."""
 _METRICS = {
     "dice_3d": ("Dice per volume", 3),
     "dice_2d": ("Dice per slice", 3),
@@ -20,6 +22,9 @@ _METRICS = {
 
 def label(metric: str) -> tuple[str, int]:
     """What to call a metric, and with how many decimals to print it."""
+    if metric.endswith(VALIDATION):
+        name, digits = label(metric.removesuffix(VALIDATION))
+        return f"{name}, validation", digits
     return _METRICS.get(metric, (metric.replace("_", " "), 3))
 
 

@@ -111,7 +111,7 @@ def _compared(part: Part, table: Table, arms: Mapping[str, Reading]) -> Compared
         )
         for name in table.rows
     }
-    groups = list(dict.fromkeys(c.group for c in columns if c.metric))
+    groups = list(dict.fromkeys(c.group for c in columns if part.metrics.get(c.metric, c.metric)))
     claims = [c for c in part.claims if c.better in table.rows and c.worse in table.rows]
     orderings = tuple(
         _ordering(part, table, group, claim, found, arms) for group in groups for claim in claims
@@ -140,7 +140,7 @@ def _measured(part: Part, row: Row, table: Table, i: int, arms: Mapping[str, Rea
         if not name:
             return {}
     reading = arms.get(name or column.arm) or (None if name else arms.get(""))
-    if reading is None or not strategy or not column.metric:
+    if reading is None or not strategy or not part.metrics.get(column.metric, column.metric):
         return {}
     runs = reading.record.runs(strategy, *_where(part, reading.record, column))
     values = {seed: _at(table, column, run, reading, seed) for seed, run in runs.items()}

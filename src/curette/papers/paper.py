@@ -1,7 +1,7 @@
 """A published paper as curette runs it: parts (one experiment each), rows (its strategies), and what it claims.
 
 Settings of a part are those of a study file (see `curette.recipe`): ``full`` as paper or release have them, ``small`` what
-is changed so that the part ends within minutes on two cores.
+is changed so that the part ends within about an hour on two cores.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Part:
     arms         the studies of the part, the main one first
     claims       the pairs whose order the paper reports
     stands_for   the part whose data are not at hand for everybody; this one has other data, so that only orders compare
-    metrics      the paper's metric → what is measured here instead, for stand-ins of another kind
+    metrics      the paper's metric → what is measured here instead, for stand-ins of another kind; empty: nothing
     classes      the same for classes
     unavailable  why nobody can run it, where nobody can
     """
