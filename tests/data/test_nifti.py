@@ -171,3 +171,10 @@ def test_a_compressed_file_cut_short_is_named(tmp_path: Path, cut: int) -> None:
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(DataError, match=r"scan\.nii\.gz cannot be read"):
         FileSource(path, 3).read()
+
+
+def test_voxels_of_several_numbers_are_named_by_the_header(tmp_path: Path) -> None:
+    colours = np.zeros(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    for stored in (colours, np.zeros(SHAPE, np.complex64)):
+        with pytest.raises(DataError, match=r"scan\.nii holds elements of type .* real numbers"):
+            header(nifti(tmp_path / "scan.nii", stored), None)

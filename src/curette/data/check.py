@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from curette.data.case import Geometry, Source
+from curette.data.case import Case, Geometry, Source
 from curette.data.nifti import canonical_shape
 from curette.errors import CuretteWarning, DataError
 
@@ -76,19 +76,6 @@ class OnDisk(Source, Protocol):
         ...
 
 
-class HeaderSource(Source, Protocol):
-    """A source whose file tells geometry and channels without its voxels being read."""
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        ...
-
-    def header(self) -> tuple[Geometry, int]:
-        """Geometry and number of channels. Raises `DataError` naming the file."""
-        ...
-
-
 @dataclass(frozen=True)
 class Pair:
     """An image and the label drawn on it, before anyone looked into them. `shown` is how messages name the pair.
@@ -105,6 +92,9 @@ class Pair:
     shown: str = ""
     more: tuple[OnDisk, ...] = ()
     group: str = ""
+
+
+_Item = TypeVar("_Item", Pair, Case)
 
 
 def check_pairs(pairs: Sequence[Pair], problems: Problems, channels: int | None = None) -> list[Pair]:
@@ -152,14 +142,14 @@ def _one_picture(pair: Pair) -> bool:
     return not pair.more and len(pair.image.header()[0].shape) == 2
 
 
-def without_lonely(pairs: Sequence[Pair], problems: Problems) -> list[Pair]:
+def without_lonely(pairs: Sequence[_Item], problems: Problems) -> list[_Item]:
     """Leave out images that are the only one of their class, and note each: it could not be learned and tested."""
     count = Counter(pair.target for pair in pairs)
     lonely = {id(pair) for pair in pairs if pair.target is not None and count[pair.target] == 1}
     for pair in pairs:
         if id(pair) in lonely:
             kind = "class with a single image, which cannot be learned and tested"
-            problems.add(kind, pair.shown or pair.id)
+            problems.add(kind, pair.images[0].name if isinstance(pair, Case) else pair.shown or pair.id)
     return [pair for pair in pairs if id(pair) not in lonely]
 
 

@@ -13,6 +13,7 @@ from nibabel.openers import Opener
 from numpy.typing import DTypeLike, NDArray
 
 from curette.data.case import Geometry, Volume
+from curette.data.values import check_type
 from curette.errors import DataError
 from curette.files import replacing
 from curette.registry import register
@@ -23,6 +24,7 @@ _BLOCK = 1 << 20
 def header(path: Path, dims: int | None) -> tuple[Geometry, int]:
     """Geometry and number of channels, without loading voxels. `dims` None: 2 for flat images, else 3."""
     image: Any = nib.load(path)
+    check_type(image.get_data_dtype(), str(path))
     _check_spacing(path)
     shape, native = tuple(int(n) for n in image.shape), np.asarray(image.affine, np.float64)
     if len(shape) == 5 and shape[3] == 1:  # the standard puts vector components on the fifth axis
@@ -82,8 +84,6 @@ def nifti(path: Path, dims: int | None, label: bool) -> Volume:
     """NIfTI-1/2 volumes and flat images; a fourth axis holds channels. Returns [channels, *S] in canonical orientation."""
     geometry, channels = header(path, dims)
     array = _voxels(path)
-    if array.dtype.fields is not None or np.iscomplexobj(array):
-        raise DataError(f"{path} holds {array.dtype} voxels. Convert it to one number a voxel and channel.")
     return to_canonical(array.reshape(*geometry.shape, channels), geometry)
 
 
