@@ -90,3 +90,13 @@ def test_spacing_that_is_none(third: float, tmp_path: Path) -> None:
     root = archives(tmp_path, spacing=np.array([1.0, 1.0, third]))
     with pytest.raises(DataError, match=r"c0\.npz \[spacing\] must be 3 positive numbers of mm, not \[1\.0"):
         open_dataset(Data(dataset="own", root=root))
+
+
+def test_volumes_of_unknown_spacing_are_not_resampled_to_mm(tmp_path: Path) -> None:
+    data = Data(dataset="own", root=archives(tmp_path / "data", spacing=None), unit="volume")
+    dataset = open_dataset(data)
+    assert [c.images[0].read().geometry.spaced for c in dataset.cases] == [False, True, True]
+    assert len(prepare(dataset, data, Prepare(cache=tmp_path, spacing=(0, 0, 0))).case_ids) == 3
+    said = r"1 problem\. .*c0\.npz does not tell the spacing of its voxels.*array 'spacing'"
+    with pytest.raises(DataError, match=said):
+        prepare(dataset, data, Prepare(cache=tmp_path, spacing=(2, 2, 2)))

@@ -126,7 +126,7 @@ def _header(path: Path, dims: int | None, key: str) -> tuple[Geometry, int]:
                 f"{path} [spacing] must be {dims} positive numbers of mm, not {spacing.tolist()}."
             )
         affine[range(dims), range(dims)] = spacing
-    return Geometry(affine, affine, space), channels
+    return Geometry(affine, affine, space, spaced="spacing" in there), channels
 
 
 @register("reader", "npz", suffixes=(".npz",), header=case_header, label_header=label_header)
