@@ -87,12 +87,13 @@ def folder(
     mask_suffix
     patient         regular expression whose first group, found in a file name, is the patient; without it, each file is
                     a patient of its own
-    classes         name = value in the masks, background first, such as ``{background = 0, tumour = 255}``; without it,
-                    the masks are scanned and value 7 becomes ``class_7``
+    classes         name = value in the masks, such as ``{background = 0, tumour = 255}``; the background is the class of
+                    that name, else value 0; without it, the masks are scanned and value 7 becomes ``class_7``
     colour          ``grey`` or ``rgb``, where a folder mixes the two
 
     Raises one `DataError` naming every image without mask, mask without image, pair of different shapes, unreadable file,
-    class with a single image and name that is there twice; with `skip_bad` exactly these are left out and warned of.
+    class without or with a single image, sub-folder that is not read and name that is there twice or not UTF-8; with
+    `skip_bad` exactly these are left out and warned of.
     """
     if root is None:
         raise SettingError("The data set 'folder' needs data.root: the folder that holds the images.")

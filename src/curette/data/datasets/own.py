@@ -9,7 +9,7 @@
     [labels]
     files = "masks/{patient}_{case}.nii.gz"
 
-    [classes]                                      # name = value in the labels, background first
+    [classes]                                      # name = value in the labels; 0 is the background unless one is named so
     background = 0
     tumour = 255
 
