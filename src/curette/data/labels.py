@@ -22,7 +22,9 @@ def background_first(classes: Mapping[str, int], where: str) -> dict[str, int]:
     zero = (name for name, value in classes.items() if value == 0)
     first = "background" if "background" in classes else next(zero, None)
     if first is None:
-        raise SettingError(f"{where}: no class is the background. Name one so, or give one the value 0.")
+        raise SettingError(
+            f"{where}: no class is the background. Name one 'background', or give one the value 0."
+        )
     return {first: classes[first], **classes}
 
 
