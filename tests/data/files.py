@@ -35,6 +35,25 @@ def blob(shape: tuple[int, ...] = (8, 10, 4), value: int = 1) -> Any:
     return label
 
 
+ARCHIVES = """
+dims = 3
+channels = {CT = "{case}.npz"}
+labels = {files = "{case}.npz"}
+classes = {background = 0, a = 1}
+"""
+
+
+def archives(root: Path, cases: int = 3, **changed: Any) -> Path:
+    """Data of one's own, a case an archive; `changed` are arrays of the first, None for one it lacks."""
+    root.mkdir(parents=True, exist_ok=True)
+    for i in range(cases):
+        arrays = {"image": volume(seed=i), "label": blob(), "spacing": np.array([1.0, 1.0, 3.0])}
+        arrays |= changed if i == 0 else {}
+        np.savez(root / f"c{i}.npz", **{k: v for k, v in arrays.items() if v is not None})
+    (root / "dataset.toml").write_text(ARCHIVES)
+    return root
+
+
 def decathlon(root: Path, cases: int = 4, shape: tuple[int, ...] = (8, 10, 4), channels: int = 1) -> Path:
     """A task of the Medical Segmentation Decathlon with `cases` cases."""
     names = [f"organ_{i:03d}" for i in range(cases)]

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -151,7 +152,6 @@ def classes(root: Path, *names: str, images: int = 3) -> Path:
 def test_class_folders(tmp_path: Path) -> None:
     classes(tmp_path, "ill", "healthy")
     (tmp_path / ".git").mkdir()
-    (tmp_path / "empty").mkdir()
     (tmp_path / "README.md").write_text("")
     dataset = load(tmp_path, patient="^(p.)_")
     assert dataset.task.kind == "classification"
@@ -161,6 +161,106 @@ def test_class_folders(tmp_path: Path) -> None:
         ("ill-p0_i", "p0", 1),
     ]
     assert all(c.split is None for c in dataset.cases)
+
+
+def test_class_folders_without_images_are_named(tmp_path: Path) -> None:
+    classes(tmp_path, "ill", "healthy")
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / ".DS_Store").write_bytes(b"")
+    (tmp_path / "out" / "figures").mkdir(parents=True)  # a study's own folder is no class
+    (tmp_path / "out" / "results.csv").write_text("")
+    png(tmp_path / "out" / "figures" / "curve.png", GREY)
+    with pytest.raises(DataError, match=r"1 problem\. class folder without an image \(1\): none\."):
+        load(tmp_path)
+    with pytest.warns(CuretteWarning, match="1 problem"):
+        assert list(load(tmp_path, skip_bad=True).task.classes) == ["healthy", "ill"]
+
+
+def test_files_in_sub_folders_are_named(tmp_path: Path) -> None:
+    classes(tmp_path / "c", "ill", "healthy")
+    png(tmp_path / "c" / "ill" / "p9" / "a.png", GREY)
+    png(tmp_path / "c" / "rare" / "p9" / "a.png", GREY)
+    said = r"sub-folder whose files are not read \(2\): ill/p9 \(1\); rare/p9 \(1\)\."
+    with pytest.raises(DataError, match=rf"2 problems\. {said}"):
+        load(tmp_path / "c")
+    pictures(tmp_path / "s", 3)
+    for folder in ("images", "masks"):
+        png(tmp_path / "s" / folder / "more" / "deep" / "b.png", blob((20, 12), 255))
+    with pytest.raises(DataError, match=r"images/more \(1\); masks/more \(1\)"):
+        load(tmp_path / "s")
+    with pytest.warns(CuretteWarning, match="2 problems"):
+        assert len(load(tmp_path / "s", skip_bad=True).cases) == 3
+    # Masks below the images, or images in the root, are as the options say.
+    (tmp_path / "n").mkdir()
+    pictures(tmp_path / "n", 2)
+    (tmp_path / "n" / "masks").rename(tmp_path / "n" / "images" / "gt")
+    assert len(load(tmp_path / "n", masks="images/gt").cases) == 2
+
+
+def test_only_sub_folders(tmp_path: Path) -> None:
+    for name in ("ill", "healthy"):
+        png(tmp_path / name / "p1" / "a.png", GREY)
+    with pytest.raises(DataError, match=r"neither a folder.*not read \(2\): healthy/p1 \(1\); ill/p1"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("odd", ["v0", "v2"])
+def test_most_images_say_how_many_axes_there_are(odd: str, tmp_path: Path) -> None:
+    for name in ("v0", "v1", "v2", "v3"):
+        shape = (8, 10) if name == odd else (8, 10, 4)
+        nifti(tmp_path / "images" / f"{name}.nii.gz", volume(shape))
+        nifti(tmp_path / "masks" / f"{name}.nii.gz", blob(shape))
+    with pytest.raises(DataError, match=rf"1 problem\..*{odd}\.nii\.gz is a flat image"):
+        load(tmp_path)
+    with pytest.warns(CuretteWarning, match=f"{odd}.nii.gz is a flat"):
+        dataset = load(tmp_path, skip_bad=True)
+    assert (dataset.task.dims, len(dataset.cases)) == (3, 3)
+
+
+def test_a_volume_of_one_slice_is_what_the_others_are(tmp_path: Path) -> None:
+    for i, shape in enumerate(((8, 10, 1), (8, 10, 1), (8, 10, 4))):
+        nifti(tmp_path / "images" / f"v{i}.nii.gz", volume(shape))
+        nifti(tmp_path / "masks" / f"v{i}.nii.gz", np.ones(shape, np.uint8))
+    dataset = load(tmp_path)
+    assert dataset.task.dims == 3
+    assert [c.images[0].read().array.shape[-1] for c in dataset.cases] == [1, 1, 4]
+    for folder in ("images", "masks"):
+        (tmp_path / folder / "v2.nii.gz").unlink()
+    assert load(tmp_path).task.dims == 2
+
+
+def test_as_many_flat_images_as_volumes_go_by_the_first(tmp_path: Path) -> None:
+    for i, shape in enumerate(((8, 10, 4), (8, 10))):
+        nifti(tmp_path / "images" / f"v{i}.nii.gz", volume(shape))
+        nifti(tmp_path / "masks" / f"v{i}.nii.gz", blob(shape))
+    with pytest.warns(CuretteWarning, match=r"v1\.nii\.gz is a flat image"):
+        assert load(tmp_path, skip_bad=True).task.dims == 3
+
+
+def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    classes(tmp_path / "c", "ill", "healthy", "odd")
+    os.rename(tmp_path / "c" / "odd", os.fsencode(tmp_path / "c") + b"/odd\xff")
+    os.rename(tmp_path / "c" / "ill" / "p0_i.png", os.fsencode(tmp_path / "c" / "ill") + b"/p\xfe.png")
+    (tmp_path / "c" / "ill" / os.fsdecode(b"x.\xfe")).write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        load(tmp_path / "c")
+    assert r"name that is not UTF-8; rename it (2): ill/p\udcfe.png; odd\udcff." in str(caught.value)
+    with pytest.warns(CuretteWarning, match="2 problems"):
+        dataset = load(tmp_path / "c", skip_bad=True)
+    assert list(dataset.task.classes) == ["healthy", "ill"]
+    str(dataset).encode()  # neither names nor notes hold such bytes
+    pictures(tmp_path / "s", 2)
+    os.rename(tmp_path / "s" / "masks" / "p1_a.png", os.fsencode(tmp_path / "s" / "masks") + b"/\xff.png")
+    with pytest.raises(DataError, match=r"label without image \(1\): masks/\\udcff\.png"):
+        load(tmp_path / "s")
+
+
+def test_the_background_is_named_so_or_is_value_0(tmp_path: Path) -> None:
+    pictures(tmp_path, value=7)
+    assert list(load(tmp_path, classes={"tumour": 7, "rest": 0}).task.classes) == ["rest", "tumour"]
+    assert list(load(tmp_path, classes={"zero": 0, "background": 7}).task.classes) == ["background", "zero"]
+    with pytest.raises(SettingError, match=r"data\.options\.classes: no class is the background"):
+        load(tmp_path, classes={"tumour": 7, "rest": 1})
 
 
 def test_parts_of_a_given_split(tmp_path: Path) -> None:

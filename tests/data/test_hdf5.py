@@ -48,12 +48,22 @@ def test_stamp_follows_content_and_settings(tmp_path: Path) -> None:
         ({"image": IMAGE[0]}, "where 3 axes"),
         ({"label": LABEL, "raw": IMAGE}, r"a\.h5 has no array 'image'; it holds label, raw"),
         ({"image": np.where(IMAGE.max() == IMAGE, np.nan, IMAGE)}, "NaN"),
-        ({"image": np.full(SHAPE, b"text")}, "where numbers are expected"),
+        ({"image": np.full(SHAPE, b"text")}, "where real numbers are expected"),
     ],
 )
 def test_bad_images_are_named(arrays: dict, said: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=said):
         Hdf5Source(hdf5(tmp_path / "a.h5", **arrays), "image", MM).read()
+
+
+def test_what_is_no_real_number_is_told_by_the_header_and_booleans_are_numbers(tmp_path: Path) -> None:
+    path = hdf5(tmp_path / "a.h5", image=IMAGE > 50, label=LABEL.astype(complex))
+    with pytest.raises(DataError, match=r"a\.h5 \[label\] holds elements of type complex128"):
+        Hdf5Source(path, "label", MM, label=True).header()
+    assert Hdf5Source(path, "image", MM).header()[1] == 1
+    read = Hdf5Source(path, "image", MM).read().array[0]
+    np.testing.assert_array_equal(read, (IMAGE > 50).astype(np.uint8))
+    assert read.dtype == np.uint8
 
 
 def test_fractional_labels(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from files import archive
 
 from curette.data.datasets import open_dataset
 from curette.data.datasets.medmnist import NAMES
-from curette.errors import DataError, SettingError
+from curette.errors import CuretteWarning, DataError, SettingError
 from curette.recipe import Data
 
 
@@ -65,7 +65,7 @@ def test_larger_images_share_the_names(tmp_path: Path) -> None:
 def test_table_of_names() -> None:
     assert {name: len(names) for name, names in NAMES.items()} == {
         "pathmnist": 9, "dermamnist": 7, "octmnist": 4, "pneumoniamnist": 2, "breastmnist": 2, "bloodmnist": 8,
-        "tissuemnist": 8, "organamnist": 11, "organcmnist": 11, "organsmnist": 11,
+        "tissuemnist": 8, "retinamnist": 5, "organamnist": 11, "organcmnist": 11, "organsmnist": 11,
         "organmnist3d": 11, "nodulemnist3d": 2, "adrenalmnist3d": 2, "fracturemnist3d": 3, "vesselmnist3d": 2,
         "synapsemnist3d": 2,
     }  # fmt: skip
@@ -109,6 +109,46 @@ def test_subset_keeps_the_classes_in_proportion(tmp_path: Path) -> None:
 def test_settings_that_cannot_work(options: dict, said: str, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=said):
         load(archive(tmp_path / "pneumoniamnist.npz"), **options)
+
+
+def test_labels_that_a_published_set_does_not_have(tmp_path: Path) -> None:
+    labels = (np.arange(40) % 2).astype(np.uint8)[:, None]
+    labels[3] = 5
+    with pytest.raises(
+        DataError, match=r"pneumoniamnist_64\.npz \[train_labels\] holds 5 where .* classes 0 to 1"
+    ):
+        load(archive(tmp_path / "pneumoniamnist_64.npz", train_labels=labels))
+    assert len(load(archive(tmp_path / "own.npz", classes=6)).task.classes) == 6
+    with pytest.raises(DataError, match=r"retinamnist\.npz \[train_labels\] holds 5, 6 where"):
+        load(archive(tmp_path / "retinamnist.npz", classes=7))
+    assert list(load(archive(tmp_path / "retinamnist.npz", classes=4)).task.classes) == list("01234")
+
+
+def test_a_class_with_a_single_image_or_without_another(tmp_path: Path) -> None:
+    labels = (np.arange(40) % 2).astype(np.uint8)[:, None]
+    labels[3] = 2
+    path = archive(tmp_path / "octmnist.npz", train_labels=labels)
+    with pytest.raises(
+        DataError, match=r"class with a single image.* \(1\): .*octmnist\.npz \[train_images\]\[3\]"
+    ):
+        load(path)
+    with pytest.warns(CuretteWarning, match="1 problem"):
+        dataset = open_dataset(Data(dataset="medmnist", root=path, skip_bad=True))
+    assert len(dataset.cases) == 61
+    with pytest.raises(DataError, match=r"\[train_labels\] holds class 0 only"):
+        load(archive(path, train_labels=labels * 0))
+
+
+def test_arrays_that_are_no_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "pneumoniamnist.npz"
+    with pytest.raises(DataError, match=r"\[train_images\] holds elements of type complex128"):
+        load(archive(path, train_images=np.zeros((40, 28, 28), complex)))
+    with pytest.raises(DataError, match=r"\[val_labels\] holds elements of type <U1"):
+        load(archive(path, val_labels=np.full((10, 1), "a")))
+    with pytest.raises(DataError, match=r"\[val_labels\] holds -1; classes count from 0"):
+        load(archive(path, val_labels=np.full((10, 1), -1)))
+    dataset = load(archive(path, test_images=np.ones((12, 28, 28), bool)))
+    assert next(c for c in dataset.cases if c.split == "test").images[0].read().array.dtype == np.uint8
 
 
 def test_folder_with_one_or_several_archives(tmp_path: Path) -> None:

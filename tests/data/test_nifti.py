@@ -171,3 +171,69 @@ def test_a_compressed_file_cut_short_is_named(tmp_path: Path, cut: int) -> None:
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(DataError, match=r"scan\.nii\.gz cannot be read"):
         FileSource(path, 3).read()
+
+
+def test_voxels_of_several_numbers_are_named_by_the_header(tmp_path: Path) -> None:
+    colours = np.zeros(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    for stored in (colours, np.zeros(SHAPE, np.complex64)):
+        with pytest.raises(DataError, match=r"scan\.nii holds elements of type .* real numbers"):
+            header(nifti(tmp_path / "scan.nii", stored), None)
+
+
+def _two_forms(path: Path, sform: np.ndarray, qform: np.ndarray, codes: tuple[int, int] = (1, 1)) -> Path:
+    image = nib.Nifti1Image(np.zeros((6, 5, 4), np.uint8), None)
+    image.set_sform(sform, codes[0])
+    image.set_qform(qform, codes[1])
+    nib.save(image, path)
+    return path
+
+
+MOVED, FLIPPED, SHEARED = np.diag([1.0, 1, 3, 1]), np.diag([-1.0, 1, 3, 1]), np.diag([1.0, 1, 3, 1])
+MOVED[:3, 3], SHEARED[0, 1] = (9, 0, 0), 0.5
+
+
+@pytest.mark.parametrize(
+    ("qform", "same", "fits"),
+    [
+        (np.diag([1.0, 1, 3.001, 1]), True, True),
+        (np.diag([1.0, 1, 9, 1]), True, False),
+        (np.diag([1.0, 1, 9, 1]), False, False),
+        (FLIPPED, True, False),
+        (FLIPPED, False, False),
+        (MOVED, True, False),
+        (MOVED, False, True),  # the space of a template is elsewhere than that of the scanner
+    ],
+)
+def test_two_affines_that_contradict_each_other_are_named(
+    qform: np.ndarray, same: bool, fits: bool, tmp_path: Path
+) -> None:
+    path = _two_forms(tmp_path / "scan.nii.gz", np.diag([1.0, 1, 3, 1]), qform, (1, 1) if same else (4, 1))
+    if fits:
+        assert header(path, None)[0].spacing == (1, 1, 3)
+        return
+    said = r"scan\.nii\.gz: its header contradicts itself\. By the sform voxels have 1×1×3 mm and axes RAS, by the qform 1×1×"
+    with pytest.raises(DataError, match=said):
+        header(path, None)
+    header(_two_forms(path, np.diag([1.0, 1, 3, 1]), qform, (1, 0)), None)  # only one counts
+
+
+def test_shears_that_a_qform_cannot_tell_are_no_contradiction(tmp_path: Path) -> None:
+    header(_two_forms(tmp_path / "scan.nii", SHEARED, SHEARED), None)
+
+
+def test_a_qform_that_cannot_be_read_does_not_count(tmp_path: Path) -> None:
+    path = _two_forms(tmp_path / "scan.nii", np.diag([1.0, 1, 3, 1]), np.eye(4))
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<3f", content, 256, 9, 9, 9)  # quatern_b to _d, of which no rotation can be made
+    path.write_bytes(content)
+    assert header(path, None)[0].spacing == (1, 1, 3)
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_an_sform_that_is_none_beside_a_qform(value: float, tmp_path: Path) -> None:
+    path = _two_forms(tmp_path / "scan.nii", np.eye(4), np.eye(4))
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<12f", content, 280, *[value] * 12)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"scan\.nii: its affine is not invertible"):
+        header(path, None)

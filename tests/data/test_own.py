@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -252,3 +253,84 @@ def test_no_description(tmp_path: Path) -> None:
         load(None)
     with pytest.raises(DataError, match=r"dataset\.toml cannot be read"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("written", ["png", "PNG"])
+def test_suffixes_in_either_case(written: str, tmp_path: Path) -> None:
+    for i, ending in enumerate(("png", "PNG", "Png")):
+        png(tmp_path / "i [1]" / f"{i}.{ending}", volume((20, 12)).astype(np.uint8))
+        png(tmp_path / "m" / f"{i}.png", blob((20, 12)))
+    text = "channels = {x = 'i [1]/{case}.png'}\nlabels = {files = 'm/{case}.png'}\nclasses = {background = 0, a = 1}"
+    described(tmp_path, text.replace("png", written))
+    assert [c.id for c in load(tmp_path).cases] == ["0", "1", "2"]
+    png(tmp_path / "m" / "1.PNG", blob((20, 12)))
+    with pytest.raises(
+        DataError, match=r"several files for one case under labels\.files \(1\): 1\.PNG and 1\.png"
+    ):
+        load(tmp_path)
+
+
+def test_a_description_saved_with_a_byte_order_mark(clinic: Path) -> None:
+    (clinic / "dataset.toml").write_text(TOML, encoding="utf-8-sig")
+    assert len(load(clinic).cases) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (replaced("scans/{patient}/{case}_t2", "scan/{patient}/{case}_t2"), r"channels\.T2 .* 'scan/"),
+        (replaced("_adc.nii", "_adc.mha"), r"channels\.ADC .* 'scans/"),
+        (replaced("masks/", "mask/"), r"labels\.files .* 'mask/"),
+    ],
+)
+def test_a_path_that_matches_nothing_is_named_by_its_key(
+    change: Callable[[str], str], key: str, clinic: Path
+) -> None:
+    described(clinic, change(TOML))
+    with pytest.raises(SettingError, match=key.replace(" .* ", " matches no file: ")):
+        load(clinic)
+
+
+def test_the_background_is_named_so_or_is_value_0(clinic: Path) -> None:
+    described(clinic, TOML.replace("background = 0", "tissue = 0"))
+    assert list(load(clinic).task.classes) == ["tissue", "tumour"]
+    described(clinic, TOML.replace("background = 0", "tissue = 1"))
+    with pytest.raises(SettingError, match=r"dataset\.toml: classes: no class is the background"):
+        load(clinic)
+
+
+def test_channels_are_counted_file_by_file(clinic: Path) -> None:
+    for case, two in (("p1/a", "t2.nii.gz"), ("p1/b", "t2.nii.gz"), ("p2/a", "adc.nii")):
+        path = clinic / "scans" / f"{case}_{two}"
+        nifti(path, np.stack([volume()] * 2, -1))
+    with pytest.raises(DataError) as caught:
+        load(clinic)
+    assert "than 2 (1): " in str(caught.value)
+    assert "p2/a_t2.nii.gz has 1" in str(caught.value)
+    assert "p2/a_adc.nii has 2" in str(caught.value)
+    assert "p1/" not in str(caught.value)
+    with pytest.warns(CuretteWarning, match="2 problems"):
+        assert load(clinic, skip_bad=True).task.channels == ("T2 0", "T2 1", "ADC")
+
+
+def test_most_cases_say_how_many_axes_there_are(clinic: Path) -> None:
+    for name in ("scans/p1/a_t2.nii.gz", "scans/p1/a_adc.nii", "masks/p1_a.nii.gz"):
+        nifti(clinic / name, blob()[..., 0] if "masks" in name else volume()[..., 0])
+    with pytest.raises(DataError, match=r"1 problem\..*p1/a_t2\.nii\.gz is a flat image"):
+        load(clinic)
+
+
+def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "i").mkdir()
+    (tmp_path / "m").mkdir()
+    for name in ("a", os.fsdecode(b"b\xff")):
+        for folder in ("i", "m"):
+            png(tmp_path / "x.png", blob((20, 12))).rename((tmp_path / folder).joinpath(f"{name}.png"))
+    described(
+        tmp_path,
+        "channels = {x = 'i/{case}.png'}\nlabels = {files = 'm/{case}.png'}\nclasses = {background = 0, a = 1}",
+    )
+    with pytest.raises(DataError, match=r"name that is not UTF-8; rename it \(1\): i/b\\udcff\.png"):
+        load(tmp_path)
+    with pytest.warns(CuretteWarning, match="1 problem"):
+        assert [c.id for c in load(tmp_path, skip_bad=True).cases] == ["a"]

@@ -130,6 +130,11 @@ class Build:
     def _read(self, case: Case, spool: BinaryIO, truth: BinaryIO) -> _Read:
         volumes = [source.read() for source in case.images]
         geometry, shape = volumes[0].geometry, volumes[0].array.shape[1:]
+        if not geometry.spaced and any(self.settings.spacing or ()):
+            raise DataError(
+                f"{case.images[0].name} does not tell the spacing of its voxels, so it cannot be resampled to "
+                "prepare.spacing. Add it in mm as an array 'spacing', or leave prepare.spacing out"
+            )
         for source, volume in zip(case.images, volumes, strict=True):
             if volume.array.shape[1:] != shape:
                 raise DataError(f"{source.name} has shape {volume.array.shape[1:]}, other channels {shape}")

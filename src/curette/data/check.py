@@ -7,16 +7,27 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from curette.data.case import Geometry, Source
+from curette.data.case import Case, Geometry, Source
 from curette.data.nifti import canonical_shape
 from curette.errors import CuretteWarning, DataError
 
 SHOWN = 50
+NOT_UTF8 = "name that is not UTF-8; rename it"
 _COLOUR = ", set options.colour (in a dataset.toml: colour) to 'grey' or 'rgb'"
+
+
+def utf8(text: str) -> bool:
+    """Whether a file name can be written in UTF-8; one of other bytes can neither be printed nor stored."""
+    return printable(text) == text
+
+
+def printable(text: str) -> str:
+    """`text` with those of its bytes that are no UTF-8 as \\udcff and the like."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class BadFilesError(DataError):
@@ -41,7 +52,7 @@ class Problems:
 
     def add(self, kind: str, file: str) -> None:
         """Note that `file` (with details, if any) has a problem of this kind, e.g. ``image without label``."""
-        self.found.setdefault(kind, []).append(file)
+        self.found.setdefault(kind, []).append(printable(file))
 
     def __len__(self) -> int:
         return sum(map(len, self.found.values()))
@@ -76,19 +87,6 @@ class OnDisk(Source, Protocol):
         ...
 
 
-class HeaderSource(Source, Protocol):
-    """A source whose file tells geometry and channels without its voxels being read."""
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        ...
-
-    def header(self) -> tuple[Geometry, int]:
-        """Geometry and number of channels. Raises `DataError` naming the file."""
-        ...
-
-
 @dataclass(frozen=True)
 class Pair:
     """An image and the label drawn on it, before anyone looked into them. `shown` is how messages name the pair.
@@ -107,16 +105,23 @@ class Pair:
     group: str = ""
 
 
+_Item = TypeVar("_Item", Pair, Case)
+
+
 def check_pairs(pairs: Sequence[Pair], problems: Problems, channels: int | None = None) -> list[Pair]:
     """Compare headers of images and labels, without loading voxels, and return the pairs that fit.
 
     Noted as problems: files that cannot be read, a label of another shape than its image, more than a voxel away from it
-    along any axis or with a fourth axis, and images whose number of channels is not `channels` (None: what most of them
-    have, in layouts whose option ``colour`` can make pictures alike).
+    along any axis or with a fourth axis, images whose number of channels is not `channels` (None: what most of them have,
+    in layouts whose option ``colour`` can make pictures alike) or, where channels are in files of their own, not divided
+    among these as in most cases, and names that are not UTF-8.
     """
-    good: list[tuple[Pair, int]] = []
-    free = channels is None
+    good: list[tuple[Pair, tuple[int, ...]]] = []
     for pair in pairs:
+        files = [source.name for source in (pair.image, pair.label, *pair.more) if source]
+        if not all(map(utf8, files)):
+            problems.add(NOT_UTF8, pair.shown or pair.id)
+            continue
         try:
             geometry, found = pair.image.header()
             other = pair.label.header() if pair.label else None
@@ -135,31 +140,34 @@ def check_pairs(pairs: Sequence[Pair], problems: Problems, channels: int | None 
                 problems.add(trouble[0], f"{source.name} ({trouble[1]})")
                 break
         else:
-            good.append((pair, found + sum(count for _, (_, count) in more)))
-    if good and free:
-        channels = Counter(found for _, found in good).most_common(1)[0][0]
-    for pair, found in good:
-        if found != channels:
-            hint = _COLOUR if free and {found, channels} == {1, 3} and _one_picture(pair) else ""
-            problems.add(
-                f"image with another number of channels (or time steps) than {channels}",
-                f"{pair.image.name} has {found}{hint}",
-            )
-    return [pair for pair, found in good if found == channels]
+            good.append((pair, (found, *(count for _, (_, count) in more))))
+    fitting = Counter(counts for _, counts in good if channels in (None, sum(counts)))
+    usual = fitting.most_common(1)[0][0] if fitting else ()
+    for pair, counts in good:
+        each = zip((pair.image, *pair.more), counts, usual, strict=True)
+        for source, found, wanted in each if usual else [(pair.image, sum(counts), channels)]:
+            if found != wanted:
+                mixed = channels is None and {found, wanted} == {1, 3} and _one_picture(pair)
+                hint = _COLOUR if mixed else ""
+                problems.add(
+                    f"image with another number of channels (or time steps) than {wanted}",
+                    f"{source.name} has {found}{hint}",
+                )
+    return [pair for pair, counts in good if counts == usual]
 
 
 def _one_picture(pair: Pair) -> bool:
     return not pair.more and len(pair.image.header()[0].shape) == 2
 
 
-def without_lonely(pairs: Sequence[Pair], problems: Problems) -> list[Pair]:
+def without_lonely(pairs: Sequence[_Item], problems: Problems) -> list[_Item]:
     """Leave out images that are the only one of their class, and note each: it could not be learned and tested."""
     count = Counter(pair.target for pair in pairs)
     lonely = {id(pair) for pair in pairs if pair.target is not None and count[pair.target] == 1}
     for pair in pairs:
         if id(pair) in lonely:
             kind = "class with a single image, which cannot be learned and tested"
-            problems.add(kind, pair.shown or pair.id)
+            problems.add(kind, pair.images[0].name if isinstance(pair, Case) else pair.shown or pair.id)
     return [pair for pair in pairs if id(pair) not in lonely]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from curette.data.case import Geometry, Volume
+from curette.data.values import check_type, finite, whole
 from curette.errors import DataError, MissingExtraError
 from curette.files import file_stamp
 
@@ -44,26 +45,17 @@ class Hdf5Source:
     def header(self) -> tuple[Geometry, int]:
         """Geometry and number of channels, without loading voxels. Raises `DataError` naming file and array."""
         with self._opened() as array:
+            check_type(array.dtype, self.name)
             return self._geometry(tuple(int(n) for n in array.shape)), 1
 
     def read(self) -> Volume:
         """Load it. Raises `DataError` naming file and array: missing, damaged, not finite, fractional labels."""
         with self._opened() as stored:
             geometry, array = self._geometry(stored.shape), np.asarray(stored[()])
-        if array.dtype.kind not in "iubf":
-            raise DataError(f"{self.name} holds {array.dtype} values where numbers are expected.")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise DataError(f"{self.name} holds {int((~np.isfinite(array)).sum())} NaN or infinite values.")
         array = np.ascontiguousarray(array.T if self.turned else array)
-        if not self.label:
-            return Volume(array[None], geometry)
-        whole = np.rint(array)
-        if array.dtype.kind == "f" and (broken := whole != array).any():
-            raise DataError(
-                f"{self.name} holds {int(broken.sum())} label values that are not whole numbers, "
-                f"such as {array[broken].flat[0]:g}."
-            )
-        return Volume(whole.astype(np.int64) if array.dtype.kind == "f" else array, geometry)
+        if self.label:
+            return Volume(whole(array, self.name), geometry)
+        return Volume(finite(array, self.name)[None], geometry)
 
     def _geometry(self, stored: tuple[int, ...]) -> Geometry:
         shape, dims = (tuple(reversed(stored)) if self.turned else tuple(stored)), len(self.spacing)

@@ -26,6 +26,7 @@ from curette.data import npz as _npz
 from curette.data import pictures as _pictures
 from curette.data.case import Geometry, Volume
 from curette.data.nifti import canonical_shape, to_native, write_nifti
+from curette.data.values import finite, whole
 from curette.errors import CuretteError, DataError
 from curette.files import file_stamp
 from curette.registry import Component, components
@@ -119,22 +120,16 @@ class FileSource:
         return geometry, channels
 
     def read(self) -> Volume:
-        """Load it. Raises `DataError` naming the file: missing, damaged, NaN or infinite voxels, fractional labels."""
+        """Load it. Raises `DataError` naming the file: missing, damaged, no real
+        numbers, NaN or infinite voxels (as 32-bit floats), fractional labels."""
         component = reader(self.path)
         volume: Volume = _decode(self.path, lambda: component.function(self.path, self.dims, self.label))
-        array = volume.array
         if self.label:
-            return Volume(self._whole_numbers(array), volume.geometry)
-        if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
-            bad, nan = int((~finite).sum()), int(np.isnan(array).sum())
-            raise DataError(
-                f"{self.path} holds {nan} NaN and {bad - nan} infinite values among {array.size}. "
-                "Repair it or leave it out."
-            )
-        return Volume(self._coloured(array), volume.geometry)
+            return Volume(whole(self._one_map(volume.array), self.name), volume.geometry)
+        return Volume(self._coloured(finite(volume.array, self.name)), volume.geometry)
 
-    def _whole_numbers(self, array: NDArray[Any]) -> NDArray[Any]:
-        """One map of integers out of [channels, *S]; a picture with equal channels counts as one map."""
+    def _one_map(self, array: NDArray[Any]) -> NDArray[Any]:
+        """One map out of [channels, *S]; a picture with equal channels counts as one map."""
         if (
             len(array) == 3
             and self.dims == 2
@@ -147,19 +142,8 @@ class FileSource:
                 f"{self.path} has {len(array)} channels where a label map has one value a "
                 f"{'pixel' if self.dims == 2 else 'voxel'}. Save the label as a one-channel file."
             )
-        array = array[0]
-        if array.dtype.kind in "iub":
-            return array
-        near = np.rint(array)
-        with np.errstate(invalid="ignore"):
-            broken = ~(np.abs(array - near) < 1e-3)
-        if broken.any():
-            raise DataError(
-                f"{self.path} holds {int(broken.sum())} label values that are not whole numbers, "
-                f"such as {array[broken].flat[0]:g}. Resample labels with nearest-neighbour interpolation."
-            )
-        whole: NDArray[np.int64] = near.astype(np.int64)
-        return whole
+        one: NDArray[Any] = array[0]
+        return one
 
     def _coloured(self, array: NDArray[Any]) -> NDArray[Any]:
         if self.colour == "grey" and len(array) == 3:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curette.errors import DataError
+from curette.errors import DataError, SettingError
 from curette.task import Task
 
 _TABLE = 1 << 16  # a look-up table is the fastest way as long as the values lie this close together
+
+
+def background_first(classes: Mapping[str, int], where: str) -> dict[str, int]:
+    """Classes and their values, that of the background first: the class of this name, else the one with value 0.
+
+    Raises `SettingError` that begins with `where` when there is neither.
+    """
+    zero = (name for name, value in classes.items() if value == 0)
+    first = "background" if "background" in classes else next(zero, None)
+    if first is None:
+        raise SettingError(
+            f"{where}: no class is the background. Name one 'background', or give one the value 0."
+        )
+    return {first: classes[first], **classes}
 
 
 def encode(raw: NDArray[Any], task: Task, name: str) -> NDArray[np.uint8]:

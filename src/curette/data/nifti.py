@@ -10,9 +10,11 @@ import numpy as np
 from nibabel import orientations
 from nibabel.fileholders import FileHolder
 from nibabel.openers import Opener
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import DTypeLike, NDArray
 
 from curette.data.case import Geometry, Volume
+from curette.data.values import check_type
 from curette.errors import DataError
 from curette.files import replacing
 from curette.registry import register
@@ -23,7 +25,9 @@ _BLOCK = 1 << 20
 def header(path: Path, dims: int | None) -> tuple[Geometry, int]:
     """Geometry and number of channels, without loading voxels. `dims` None: 2 for flat images, else 3."""
     image: Any = nib.load(path)
+    check_type(image.get_data_dtype(), str(path))
     _check_spacing(path)
+    _check_forms(path, image)
     shape, native = tuple(int(n) for n in image.shape), np.asarray(image.affine, np.float64)
     if len(shape) == 5 and shape[3] == 1:  # the standard puts vector components on the fifth axis
         shape = (*shape[:3], shape[4])
@@ -61,6 +65,40 @@ def _check_spacing(path: Path) -> None:
         )
 
 
+def _check_forms(path: Path, image: Any) -> None:
+    """Raise `DataError` where both affines of a header are set and contradict each other: one of them is wrong.
+
+    Of two different spaces (their codes tell) only the sizes of voxels and, roughly, the directions of axes are compared.
+    """
+    head, close = image.header, image.header.copy()
+    try:
+        (sform, space), (qform, other) = head.get_sform(coded=True), head.get_qform(coded=True)
+        if sform is None or qform is None:
+            return
+        with np.errstate(all="ignore"):
+            close.set_qform(sform, 1)  # a qform cannot tell shears
+        sform = close.get_qform()
+    except (ValueError, HeaderDataError):
+        return  # one of them is none: if that is the sform, its use will say so
+    far = np.array([*image.shape, 1, 1][:3]) - 1
+    sizes, others = (np.linalg.norm(affine[:3, :3], axis=0) for affine in (sform, qform))
+    corners = np.array(np.meshgrid(*((0, n) for n in far), 1)).reshape(4, -1)
+    away = float(np.linalg.norm(((sform - qform) @ corners)[:3], axis=0).max())
+    turned = (
+        (sform[:3, :3] * qform[:3, :3]).sum(axis=0) < 0.5 * sizes * others
+    ).any()  # by more than 60 degrees
+    longer = (np.abs(sizes - others) * np.maximum(far, 1) > others).any()
+    if longer or turned or (space == other and away > np.linalg.norm(others)):
+        told = [
+            f"{'×'.join(f'{mm:.4g}' for mm in mms)} mm and axes {''.join(map(str, nib.aff2axcodes(affine)))}"
+            for mms, affine in ((sizes, sform), (others, qform))
+        ]
+        raise DataError(
+            f"{path}: its header contradicts itself. By the sform voxels have {told[0]}, by the qform {told[1]}, and a "
+            f"corner lies {away:.4g} mm elsewhere. Correct the one that is wrong, or set its code to 0."
+        )
+
+
 def oriented(path: Path, native: NDArray[np.float64], shape: tuple[int, ...]) -> Geometry:
     """Geometry of a volume of `shape` whose file places voxels by `native` [4, 4], voxel → world (mm, RAS+).
 
@@ -82,8 +120,6 @@ def nifti(path: Path, dims: int | None, label: bool) -> Volume:
     """NIfTI-1/2 volumes and flat images; a fourth axis holds channels. Returns [channels, *S] in canonical orientation."""
     geometry, channels = header(path, dims)
     array = _voxels(path)
-    if array.dtype.fields is not None or np.iscomplexobj(array):
-        raise DataError(f"{path} holds {array.dtype} voxels. Convert it to one number a voxel and channel.")
     return to_canonical(array.reshape(*geometry.shape, channels), geometry)
 
 

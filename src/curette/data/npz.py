@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curette.data.case import Geometry, Volume
+from curette.data.values import check_type, finite
 from curette.errors import DataError
 from curette.files import file_stamp
 from curette.registry import register
@@ -37,10 +38,10 @@ def load(path: Path, key: str) -> NDArray[Any]:
     return found
 
 
-def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of all arrays in an archive, from their headers. Raises `DataError` when it is no NPZ archive."""
+def headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shapes and types of all arrays in an archive, without loading them. Raises `DataError` when it is no NPZ archive."""
     file_stamp(path)
-    found: dict[str, tuple[int, ...]] = {}
+    found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
@@ -49,7 +50,8 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
                     read = np.lib.format.read_array_header_1_0
                     if version >= (2, 0):
                         read = np.lib.format.read_array_header_2_0
-                    found[name.removesuffix(".npy")] = read(member)[0]
+                    shape, _, dtype = read(member)
+                    found[name.removesuffix(".npy")] = shape, dtype
     except MemoryError:
         raise
     # Damage shows as zlib.error, struct.error, KeyError …, depending on where it is.
@@ -79,9 +81,8 @@ class NpzSource:
         """The image as [channels, *S]. Raises `DataError` naming file, array and entry."""
         array = load(self.path, self.key)[self.index]
         array = array[None] if array.ndim == self.dims else np.moveaxis(array, -1, 0)
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise DataError(f"{self.name} holds {int((~np.isfinite(array)).sum())} NaN or infinite values.")
-        return Volume(np.ascontiguousarray(array), Geometry(np.eye(4), np.eye(4), array.shape[1:]))
+        array = finite(np.ascontiguousarray(array), self.name)
+        return Volume(array, Geometry(np.eye(4), np.eye(4), array.shape[1:]))
 
 
 _IMAGES, _LABELS = ("image", "images", "img", "data"), ("label", "labels", "mask", "seg")
@@ -89,7 +90,7 @@ _IMAGES, _LABELS = ("image", "images", "img", "data"), ("label", "labels", "mask
 
 def _array(path: Path, names: tuple[str, ...]) -> str:
     """The array of one case's archive that has one of the names, or the only one there is."""
-    there = [name for name in shapes(path) if name != "spacing"]
+    there = [name for name in headers(path) if name != "spacing"]
     found = [name for name in names if name in there] or (there if len(there) == 1 else [])
     if not found:
         raise DataError(
@@ -109,8 +110,9 @@ def label_header(path: Path, dims: int | None) -> tuple[Geometry, int]:
 
 
 def _header(path: Path, dims: int | None, key: str) -> tuple[Geometry, int]:
-    there = shapes(path)
-    shape = there[key]
+    there = headers(path)
+    shape, dtype = there[key]
+    check_type(dtype, f"{path} [{key}]")
     dims = dims or min(3, len(shape))
     if len(shape) not in (dims, dims + 1) or 0 in shape:
         raise DataError(f"{path} [{key}] has shape {shape} where {dims} spatial axes are expected.")
@@ -118,10 +120,13 @@ def _header(path: Path, dims: int | None, key: str) -> tuple[Geometry, int]:
     affine = np.eye(4)
     if "spacing" in there:
         spacing = load(path, "spacing")
-        if spacing.shape != (dims,) or not (spacing > 0).all():
-            raise DataError(f"{path} [spacing] must be {dims} positive numbers of mm.")
+        check_type(spacing.dtype, f"{path} [spacing]")
+        if spacing.shape != (dims,) or not (np.isfinite(spacing) & (spacing > 0)).all():
+            raise DataError(
+                f"{path} [spacing] must be {dims} positive numbers of mm, not {spacing.tolist()}."
+            )
         affine[range(dims), range(dims)] = spacing
-    return Geometry(affine, affine, space), channels
+    return Geometry(affine, affine, space, spaced="spacing" in there), channels
 
 
 @register("reader", "npz", suffixes=(".npz",), header=case_header, label_header=label_header)

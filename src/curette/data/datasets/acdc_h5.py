@@ -57,6 +57,8 @@ def acdc_h5(
     found = {p.stem: p for p in sorted(folder.glob("*.h5")) if _NAME.match(p.stem)}
     split = _splits(reading, folder, found, slices)
     reading.count(f"{reading.short(folder)}", len(found), _SLICES if slices else _VOLUMES)
+    if not split:  # lists, where they are there, have told what is missing
+        reading.expect("patient", (f"patient{n:03d}" for n in range(1, 101)), set(map(_patient, found)))
     if split and (rest := sorted(set(map(_patient, found)) - set(split))):
         reading.problems.add("patient that is in no list", ", ".join(rest))
         found = {stem: path for stem, path in found.items() if _patient(stem) in split}

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from curette.data.case import Dataset
 from curette.data.check import Pair
-from curette.data.datasets.layout import Release, folders, release, segmentation
-from curette.data.io import FileSource, ignored
+from curette.data.datasets.layout import Release, files, folders, release, segmentation, unique
+from curette.data.io import FileSource
 from curette.errors import DataError
 from curette.registry import register
 
@@ -65,7 +65,7 @@ def covid_qu(root: Path | None, skip_bad: bool = False, *, partial: bool = False
 
 def _pairs(reading: Release, folder: Path, prefix: str, split: str) -> list[Pair]:
     images, masks = (
-        {p.name: p for p in sorted((folder / name).glob("*.png")) if not ignored(p)}
+        {p.stem: p for p in unique(files(folder / name, ".png"), reading, suffixed=True)}
         for name in ("images", "infection masks")
     )
     for name in sorted(images.keys() - masks.keys()):
@@ -74,7 +74,7 @@ def _pairs(reading: Release, folder: Path, prefix: str, split: str) -> list[Pair
         reading.problems.add("label without image", reading.short(masks[name]))
     pairs = []
     for name in sorted(images.keys() & masks.keys()):
-        case = f"{prefix}-{Path(name).stem}"
+        case = f"{prefix}-{name}"
         sources = FileSource(images[name], 2, colour="grey"), FileSource(masks[name], 2, label=True)
         pairs.append(Pair(case, case, *sources, split, shown=reading.short(images[name])))
     return pairs

@@ -30,9 +30,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from curette.data.case import Case, Dataset
-from curette.data.check import OnDisk, Pair, Problems, check_pairs, without_lonely
+from curette.data.check import NOT_UTF8, OnDisk, Pair, Problems, check_pairs, printable, utf8, without_lonely
 from curette.data.datasets.layout import hidden
 from curette.data.io import FileSource, ignored, reader, split_suffix, suffixes
+from curette.data.labels import background_first
 from curette.errors import DataError, SettingError
 from curette.registry import register
 from curette.task import Task
@@ -86,12 +87,13 @@ def folder(
     mask_suffix
     patient         regular expression whose first group, found in a file name, is the patient; without it, each file is
                     a patient of its own
-    classes         name = value in the masks, background first, such as ``{background = 0, tumour = 255}``; without it,
-                    the masks are scanned and value 7 becomes ``class_7``
+    classes         name = value in the masks, such as ``{background = 0, tumour = 255}``; the background is the class of
+                    that name, else value 0; without it, the masks are scanned and value 7 becomes ``class_7``
     colour          ``grey`` or ``rgb``, where a folder mixes the two
 
     Raises one `DataError` naming every image without mask, mask without image, pair of different shapes, unreadable file,
-    class with a single image and name that is there twice; with `skip_bad` exactly these are left out and warned of.
+    class without or with a single image, sub-folder that is not read and name that is there twice or not UTF-8; with
+    `skip_bad` exactly these are left out and warned of.
     """
     if root is None:
         raise SettingError("The data set 'folder' needs data.root: the folder that holds the images.")
@@ -141,6 +143,17 @@ def _files(folder: Path, suffix: str, skipped: list[Path]) -> dict[str, list[Pat
         elif stem.endswith(suffix) and stem != suffix:
             found.setdefault(stem[: len(stem) - len(suffix)], []).append(path)
     return found
+
+
+def _note_unread(folder: Path, root: Path, problems: Problems, apart: Sequence[Path] = ()) -> bool:
+    """Note the sub-folders of a folder that hold images, and return whether there are any: nobody looks into them."""
+    noted = False
+    for sub in sorted(p for p in folder.iterdir() if p.is_dir() and not hidden(p.name)):
+        files = [p for p in sub.rglob("*") if split_suffix(p)[1] and not ignored(p)]
+        if files and not any(path.is_relative_to(sub) for path in apart):
+            problems.add("sub-folder whose files are not read", f"{_short(sub, root)} ({len(files)})")
+            noted = True
+    return noted
 
 
 def _patient(layout: _Layout, case: str, path: Path, problems: Problems) -> str | None:
@@ -194,6 +207,8 @@ def _match(
         masked = where
     if not masked.is_dir():
         raise DataError(f"{part} has no folder '{layout.masks or 'masks'}' beside '{layout.images}'.")
+    for folder in sorted({where, masked} - {part}):
+        _note_unread(folder, root, problems, apart=(where, masked))
     images = _files(where, layout.image_suffix, skipped)
     masks = _files(masked, layout.mask_suffix, skipped)
     if masked.resolve() == where.resolve():  # one folder holds both: what ends like a mask is no image
@@ -232,14 +247,21 @@ def _classification(
     folders = [(sub, split) for part, split in parts for sub in sorted(part.iterdir())]
     folders = [(sub, split) for sub, split in folders if sub.is_dir() and not hidden(sub.name)]
     filed = [(sub, split, _files(sub, layout.image_suffix, skipped)) for sub, split in folders]
-    names = sorted({sub.name for sub, _, files in filed if files})
+    for sub, _, files in filed:
+        others = any(p.is_file() and not ignored(p) for p in sub.iterdir())
+        if (files or not others) and not _note_unread(sub, root, problems) and not files:
+            problems.add("class folder without an image", _short(sub, root))
+    names = sorted({sub.name for sub, _, files in filed if files and utf8(sub.name)})
     if len(names) < 2:
         raise DataError(
             f"{root} holds neither a folder '{layout.images}' with masks beside it nor two sub-folders with images, one "
-            f"for each class. Known suffixes: {', '.join(suffixes())}."
+            f"for each class. Known suffixes: {', '.join(suffixes())}.{f' {problems}' if problems else ''}"
         )
     pairs = []
     for sub, split, files in filed:
+        if files and sub.name not in names:
+            problems.add(NOT_UTF8, _short(sub, root))
+            continue
         for stem, paths in files.items():
             if len(paths) > 1:
                 problems.add("name that is there twice", " and ".join(_short(p, root) for p in paths))
@@ -282,14 +304,26 @@ def distinct(pairs: list[Pair], problems: Problems, named: bool) -> list[Pair]:
 
 
 def spatial_axes(sources: Sequence[OnDisk]) -> Literal[2, 3]:
-    """Spatial axes of the first image that can be read; others that differ are then found out by the check."""
-    for source in sources:
-        try:
-            geometry = reader(source.path).info["header"](source.path, None)[0]
-        except Exception:  # whatever is wrong with it, the check will name it
-            continue
-        return 3 if len(geometry.shape) == 3 else 2
-    return 2
+    """Spatial axes of most images that can be read, with as many of both of the first; others are found out by the check.
+
+    What may be either, a volume of one slice, is what the others are, and flat among itself.
+    """
+    found = Counter(axes for source in sources if (axes := _axes(source.path)))
+    return found.most_common(1)[0][0] if found else 2
+
+
+def _axes(path: Path) -> Literal[2, 3] | None:
+    """Spatial axes of an image; None for one that may have either or cannot be read, which the check will name."""
+    try:
+        header = reader(path).info["header"]
+        if len(header(path, None)[0].shape) == 3:
+            return 3
+    except Exception:  # decoders raise whatever they like
+        return None
+    try:
+        return None if len(header(path, 3)[0].shape) == 3 else 2
+    except Exception:
+        return 2
 
 
 def _check_classes(classes: dict[str, Any]) -> dict[str, int]:
@@ -299,7 +333,7 @@ def _check_classes(classes: dict[str, Any]) -> dict[str, int]:
         raise SettingError(
             f"data.options.classes = {classes!r} must give each class name its value in the masks."
         )
-    return dict(sorted(classes.items(), key=lambda item: item[0] != "background"))
+    return background_first(classes, "data.options.classes")
 
 
 def _scan(masks: Sequence[OnDisk]) -> dict[str, int]:
@@ -346,7 +380,8 @@ def _task(
 
 def _dataset(root: Path, task: Task, pairs: Sequence[Pair], skipped: Sequence[Path]) -> Dataset:
     kinds = Counter("".join(p.suffixes[-1:]) or "no suffix" for p in skipped)
-    notes = tuple(f"{count} files left out that no reader takes ({kind})" for kind, count in kinds.items())
+    left = "files left out that no reader takes"
+    notes = tuple(f"{count} {left} ({printable(kind)})" for kind, count in kinds.items())
     cases = (Case(p.id, p.patient, (p.image,), p.label, p.target, p.split) for p in pairs)
     return Dataset(root.resolve().name, task, tuple(sorted(cases, key=lambda c: c.id)), notes=notes)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from curette.data.case import Dataset
 from curette.data.check import Pair
-from curette.data.datasets.layout import Release, folders, release, segmentation, unique
+from curette.data.datasets.layout import Release, files, folders, release, segmentation, unique
 from curette.data.io import FileSource
 from curette.registry import register
 
@@ -65,6 +65,10 @@ def _pairs(reading: Release, part: str, split: str) -> list[Pair]:
 
 
 def _files(reading: Release, folder: str, ending: str) -> dict[str, Path]:
-    places = {place: sorted(place.glob(f"ISIC_*{ending}")) for place in folders(reading.root, folder)}
+    places = {
+        place: [p for p in files(place, ending) if p.name.startswith("ISIC_")]
+        for place in folders(reading.root, folder)
+    }
     filled = unique((place for place, paths in places.items() if paths), reading)
-    return {path.name.removesuffix(ending): path for place in filled for path in places[place]}
+    found = unique((path for place in filled for path in places[place]), reading, suffixed=True)
+    return {path.name[: -len(ending)]: path for path in found}

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from curette.data.case import Dataset
 from curette.data.check import Pair
-from curette.data.datasets.layout import folders, release, unique
-from curette.data.io import FileSource, ignored
+from curette.data.datasets.layout import files, folders, release, unique
+from curette.data.io import FileSource
 from curette.registry import register
 from curette.task import Task
 
@@ -44,11 +44,12 @@ def kvasir(root: Path | None, skip_bad: bool = False, *, partial: bool = False) 
     reading = release("kvasir", root, "the folders of the eight classes", partial)
     pairs: list[Pair] = []
     for target, name in enumerate(CLASSES):
-        places = {place: _pictures(place) for place in folders(reading.root, name)}
+        places = {place: files(place, ".jpg", ".jpeg") for place in folders(reading.root, name)}
         filled = [place for place, pictures in places.items() if pictures]
         if not filled:
             reading.problems.add("class without images", name)
-        found = {p.stem: p for place in unique(filled, reading) for p in places[place]}
+        there = [p for place in unique(filled, reading) for p in places[place]]
+        found = {p.stem: p for p in unique(there, reading, suffixed=True)}
         reading.count(name, len(found), _EACH)
         for stem, path in found.items():
             case = f"{name}-{stem}"
@@ -60,7 +61,3 @@ def kvasir(root: Path | None, skip_bad: bool = False, *, partial: bool = False) 
     )  # fmt: skip
     notes = ("patients are not published: every image counts as one",)
     return reading.dataset(task, pairs, skip_bad, notes=notes)
-
-
-def _pictures(place: Path) -> list[Path]:
-    return [p for p in sorted(place.iterdir()) if p.suffix.lower() in (".jpg", ".jpeg") and not ignored(p)]

@@ -13,6 +13,7 @@ from typing import Any
 
 from curette.data.case import Case, Dataset, Source, Volume
 from curette.data.check import Pair, Problems, check_pairs, without_lonely
+from curette.data.io import ignored
 from curette.errors import DataError, SettingError
 from curette.registry import get
 from curette.task import Task
@@ -134,6 +135,12 @@ def folders(root: Path, pattern: str) -> list[Path]:
     return [p for p in below(root, pattern) if p.is_dir()]
 
 
+def files(folder: Path, *endings: str) -> list[Path]:
+    """Files of a folder, if there is one, whose names end so, in whichever case; without what systems leave behind."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [p for p in found if p.name.lower().endswith(endings) and not ignored(p) and p.is_file()]
+
+
 def lines(path: Path) -> list[str]:
     """Lines of a list that belongs to a release, stripped, without empty ones. Raises `DataError` naming the file."""
     try:
@@ -145,11 +152,11 @@ def lines(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def unique(paths: Iterable[Path], reading: Release) -> list[Path]:
-    """The paths with distinct names; a name that is there twice becomes a problem and is left out."""
+def unique(paths: Iterable[Path], reading: Release, suffixed: bool = False) -> list[Path]:
+    """The paths with distinct names, or stems with `suffixed`; one that is there twice becomes a problem and is left out."""
     named: dict[str, list[Path]] = {}
     for path in paths:
-        named.setdefault(path.name, []).append(path)
+        named.setdefault(path.stem if suffixed else path.name, []).append(path)
     for same in named.values():
         if len(same) > 1:
             reading.problems.add("name that is there twice", " and ".join(map(reading.short, same)))

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from curette.data import npz
 from curette.data.case import Case, Dataset
+from curette.data.check import Problems, without_lonely
+from curette.data.values import check_type, whole
 from curette.errors import DataError, SettingError
 from curette.registry import register
 from curette.seeds import spawn
@@ -54,13 +56,14 @@ NAMES: dict[str, tuple[str, ...]] = {
         "liver", "kidney-right", "kidney-left", "femur-right", "femur-left", "bladder", "heart", "lung-right",
         "lung-left", "spleen", "pancreas",
     ),
+    "retinamnist": ("0", "1", "2", "3", "4"),  # grades
     "nodulemnist3d": ("benign", "malignant"),
     "adrenalmnist3d": ("normal", "hyperplasia"),
     "fracturemnist3d": ("buckle rib fracture", "nondisplaced rib fracture", "displaced rib fracture"),
     "vesselmnist3d": ("vessel", "aneurysm"),
     "synapsemnist3d": ("inhibitory synapse", "excitatory synapse"),
 }  # fmt: skip
-"""Class names of the sets whose images have one class each; retinamnist's grades keep their numbers."""
+"""Class names of the sets whose images have one class each."""
 
 
 @register(
@@ -87,15 +90,13 @@ def medmnist(
     `set` names the archive when a folder holds several. `subset` keeps that share of each class in every part, drawn by
     `seed`. `imbalanced` makes the imbalanced variant of a training part: ``{pneumonia = 0.1}`` keeps a tenth of that
     class there and leaves validation and test alone. The archives name no patients, so every image counts as one.
-    Raises `SettingError` for multi-label sets (chestmnist) and unknown classes, `DataError` for a damaged archive.
+    Raises `SettingError` for multi-label sets (chestmnist) and unknown classes, `DataError` for a damaged archive, a label
+    that the set does not have, one class in all of training, and a class with a single image (`skip_bad` leaves it out).
     """
     path = _archive(root, set)
     labels = _labels(path)
-    name = path.stem.split("_")[0].lower()
-    count = max(int(values.max()) for values in labels.values()) + 1
-    names = NAMES.get(name, ())
-    names = names if len(names) >= count else tuple(str(i) for i in range(max(count, 2)))
-    dims, colour = _axes(npz.shapes(path)["train_images"])
+    names = _names(path, labels)
+    dims, colour = _axes(npz.headers(path)["train_images"][0])
     channels = ("red", "green", "blue") if colour else ("image",)
     task = Task(
         kind="classification", dims=dims, classes={n: i for i, n in enumerate(names)}, channels=channels
@@ -110,8 +111,11 @@ def medmnist(
             case = f"{part}-{i:0{width}d}"
             source = npz.NpzSource(path, f"{part}_images", int(i), dims)
             cases.append(Case(case, case, (source,), target=int(values[i]), split=part))
+    problems = Problems(f"medmnist data in {path}")
+    cases = without_lonely(cases, problems)
+    problems.settle(skip_bad)
     return Dataset(
-        name=name,
+        name=_set(path),
         task=task,
         cases=tuple(sorted(cases, key=lambda c: c.id)),
         licence=LICENCE,
@@ -149,7 +153,8 @@ def _axes(shape: tuple[int, ...]) -> tuple[Literal[2, 3], bool]:
 
 def _labels(path: Path) -> dict[str, NDArray[np.int64]]:
     """Class of each image by part, checked against the images' headers."""
-    shapes = npz.shapes(path)
+    told = npz.headers(path)
+    shapes = {key: shape for key, (shape, _) in told.items()}
     missing = [
         f"{p}_{k}" for p in ("train", "val", "test") for k in ("images", "labels") if f"{p}_{k}" not in shapes
     ]
@@ -157,6 +162,8 @@ def _labels(path: Path) -> dict[str, NDArray[np.int64]]:
         raise DataError(f"{path} has no arrays {', '.join(missing)}: it is not laid out like MedMNIST.")
     labels = {}
     for part in ("train", "val", "test"):
+        for key in (f"{part}_images", f"{part}_labels"):
+            check_type(told[key][1], f"{path} [{key}]")
         shape, values = shapes[f"{part}_images"], npz.load(path, f"{part}_labels")
         if len(shape) not in (3, 4):
             raise DataError(
@@ -173,12 +180,38 @@ def _labels(path: Path) -> dict[str, NDArray[np.int64]]:
                 f"{path} gives each image {values.shape[1]} labels at once (multi-label); "
                 "curette needs sets with one class an image, such as pneumoniamnist."
             )
-        if len(values) != shape[0] or shape[0] == 0 or values.dtype.kind not in "iu" or values.min() < 0:
+        if len(values) != shape[0] or shape[0] == 0:
             raise DataError(
                 f"{path}: {shape[0]} {part} images and {len(values)} labels do not fit. Download it again."
             )
-        labels[part] = values.reshape(-1).astype(np.int64)
+        labels[part] = whole(values.reshape(-1), f"{path} [{part}_labels]").astype(np.int64)
+        if (lowest := int(labels[part].min())) < 0:
+            raise DataError(
+                f"{path} [{part}_labels] holds {lowest}; classes count from 0. Download it again."
+            )
     return labels
+
+
+def _set(path: Path) -> str:
+    """The name of the set, without the size of its images."""
+    return path.stem.split("_")[0].lower()
+
+
+def _names(path: Path, labels: dict[str, NDArray[np.int64]]) -> tuple[str, ...]:
+    """Names of the classes, numbers in sets that are not MedMNIST's.
+
+    Raises `DataError` for a label that the published set does not have, and where there is one class only to learn.
+    """
+    names = NAMES.get(_set(path), ())
+    for part, values in labels.items():
+        if names and (strange := np.unique(values[values >= len(names)])).size:
+            raise DataError(
+                f"{path} [{part}_labels] holds {', '.join(map(str, strange.tolist()))} where {_set(path)} has the classes "
+                f"0 to {len(names) - 1}. Download it again, or give a set of your own another name."
+            )
+    if len(learned := np.unique(labels["train"])) < 2:
+        raise DataError(f"{path} [train_labels] holds class {learned[0]} only: there is nothing to learn.")
+    return names or tuple(str(i) for i in range(max(int(v.max()) for v in labels.values()) + 1))
 
 
 def _shares(imbalanced: dict[str, Any], names: tuple[str, ...]) -> dict[int, float]:

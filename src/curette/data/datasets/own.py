@@ -9,7 +9,7 @@
     [labels]
     files = "masks/{patient}_{case}.nii.gz"
 
-    [classes]                                      # name = value in the labels, background first
+    [classes]                                      # name = value in the labels; 0 is the background unless one is named so
     background = 0
     tumour = 255
 
@@ -21,6 +21,7 @@ the same name are one person, in whichever group they are.
 
 from __future__ import annotations
 
+import glob
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -30,9 +31,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tomlkit.exceptions import TOMLKitError
 
 from curette.data.case import Case, Dataset
-from curette.data.check import Pair, Problems, check_pairs, without_lonely
+from curette.data.check import Pair, Problems, check_pairs, utf8, without_lonely
 from curette.data.datasets.folder import PARTS, distinct, spatial_axes
-from curette.data.io import FileSource, ignored
+from curette.data.io import FileSource, ignored, split_suffix
+from curette.data.labels import background_first
 from curette.errors import DataError, SettingError, nearest
 from curette.registry import register
 from curette.task import Task
@@ -103,7 +105,7 @@ def own(root: Path | None, skip_bad: bool = False) -> Dataset:
 def describe(path: Path) -> Description:
     """Read a description. Raises `DataError` where there is none, `SettingError` naming each key that cannot be used."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as problem:
         raise DataError(f"{path} cannot be read: {problem}. Point data.root to a file like {FILE}.") from None
     try:
@@ -164,12 +166,13 @@ def _check_paths(told: Description, path: Path) -> None:
 
 
 def _found(text: str, folder: Path) -> _Found:
-    """Files that match a path, by what its places stand for."""
-    pieces = re.split(r"(\{\w+\}|\*)", text)
+    """Files that match a path, by what its places stand for. Suffixes match whichever case they are in."""
+    suffix = split_suffix(Path(text))[1]
     seen: set[str] = set()
-    pattern = ""
-    for piece in pieces:
+    pattern = wild = ""
+    for piece in re.split(r"(\{\w+\}|\*)", text[: len(text) - len(suffix)]):
         name = piece.strip("{}")
+        wild += "*" if piece == "*" or piece.startswith("{") else glob.escape(piece)
         if piece == "*":
             pattern += "[^/]*"
         elif not piece.startswith("{"):
@@ -179,8 +182,10 @@ def _found(text: str, folder: Path) -> _Found:
         else:
             pattern += f"(?P<p_{name}>[^/]+?)"
             seen.add(name)
+    pattern += f"(?i:{re.escape(suffix)})"
+    wild += "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in suffix)
     found: _Found = {}
-    for path in sorted(folder.glob(re.sub(r"\{\w+\}", "*", text))):
+    for path in sorted(folder.glob(wild)):
         match = re.fullmatch(pattern, path.relative_to(folder).as_posix())
         if match and path.is_file() and not ignored(path):
             values = tuple(sorted((k.removeprefix("p_"), v) for k, v in match.groupdict().items()))
@@ -205,15 +210,20 @@ def _closest(matched: dict[str, _Found]) -> dict[str, _Found]:
 def _pairs(told: Description, path: Path, problems: Problems) -> tuple[list[Pair], tuple[str, ...]]:
     """Cases whose files are all there, and in classification the names of the classes; the rest become problems."""
     folder = path.parent
-    texts = [*told.channels.values(), *([told.labels.files] if told.labels else [])]
-    matched = _closest({text: _found(text, folder) for text in texts})
+    texts = {f"channels.{name}": text for name, text in told.channels.items()}
+    if told.labels:
+        texts["labels.files"] = told.labels.files
+    matched = _closest({text: _found(text, folder) for text in texts.values()})
+    for place, text in texts.items():
+        if not matched[text]:
+            raise SettingError(f"{path}: {place} matches no file: '{text}'.")
     channels = {name: matched[text] for name, text in told.channels.items()}
     labels = matched[told.labels.files] if told.labels else {}
     keys = sorted({key for found in channels.values() for key in found})
-    names = tuple(told.classes) if told.classes else tuple(sorted({dict(k).get("class", "") for k in keys}))
+    names = tuple(told.classes) or tuple(sorted({c for k in keys if utf8(c := dict(k).get("class", ""))}))
     values = [str(told.classes.get(name, name)) for name in names]
-    files = [p for found in channels.values() for paths in found.values() for p in paths]
-    dims = told.dims or spatial_axes([FileSource(p, 0) for p in files])
+    first_files = [p for paths in channels[next(iter(channels))].values() for p in paths]
+    dims = told.dims or spatial_axes([FileSource(p, 0) for p in first_files])
     pairs, used = [], set()
     for key in keys:
         of = dict(key)
@@ -288,8 +298,7 @@ def _task(told: Description, path: Path, first: Pair, names: tuple[str, ...]) ->
                 classes={n: i for i, n in enumerate(names)},
                 channels=tuple(channels),
             )
-        given = {n: int(v) for n, v in told.classes.items()}
-        classes = dict(sorted(given.items(), key=lambda item: item[0] != "background"))
+        classes = background_first({n: int(v) for n, v in told.classes.items()}, f"{path}: classes")
         return Task(kind="segmentation", dims=dims, classes=classes, channels=tuple(channels))
     except ValidationError as problem:
         reason = problem.errors()[0]["msg"].removeprefix("Value error, ")
