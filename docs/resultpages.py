@@ -16,6 +16,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from curette.bench.beside import load_beside
+from curette.bench.wording import VALIDATION
 
 BEGIN, END = "<!-- measured: written by docs/resultpages.py -->", "<!-- /measured -->"
 
@@ -36,12 +37,14 @@ def main() -> None:
 
 
 def curves(run: Path, found: dict[str, Any]) -> list[str]:
-    """Means over seeds at every training of the main study, of the metric that comes first in the paper's tables."""
+    """Means over seeds at every training of the main study, of the metric that comes first in the paper's tables and was measured on
+    the test."""
     values: dict[str, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     labelled: dict[int, int] = {}
     with (run / "results.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    metric = next(c["metric"] for t in found["tables"] for c in t["columns"] if c["metric"])
+    measured = {row["metric"] for row in rows if not row["metric"].endswith(VALIDATION)}
+    metric = next(c["metric"] for t in found["tables"] for c in t["columns"] if c["metric"] in measured)
     for row in rows:
         if row["metric"] == metric and row["class"] == "mean":
             values[row["strategy"]][int(row["cycle"])][int(row["seed"])] = float(row["value"])

@@ -62,3 +62,18 @@ def test_rows_that_are_one_strategy_are_counted_once(pages: ModuleType) -> None:
     assert "1 are reversed, 1 of them beyond" in said
     found["orderings"] = found["orderings"][3:5]
     assert "lines below" not in pages.verdicts(found)
+
+
+def test_curves_are_of_the_test_also_where_validation_comes_first(pages: ModuleType, tmp_path: Path) -> None:
+    lines = ["strategy,seed,cycle,labelled,metric,class,value"]
+    for seed in (0, 1):
+        for cycle in (0, 1):
+            value = 0.5 + 0.1 * seed + 0.2 * cycle
+            lines.append(f"random,{seed},{cycle},{5 + cycle},dice_2d_val,mean,0.1")
+            lines.append(f"random,{seed},{cycle},{5 + cycle},dice_2d,mean,{value}")
+    (tmp_path / "results.csv").write_text("\n".join(lines), encoding="utf-8")
+    columns = [{"metric": metric} for metric in (None, "dice_2d_val", "dice_2d")]
+    found = {"tables": [table("main", Random="random") | {"columns": columns}]}
+    shown = pages.curves(tmp_path, found)
+    assert shown[0] == "## Learning curves: `dice_2d`"
+    assert "| Random | 0.550 ± 0.071 | 0.750 ± 0.071 |" in shown

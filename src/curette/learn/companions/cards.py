@@ -45,8 +45,8 @@ def learning_loss(
     that is not there counts as missed.
 
     Its gradient shapes the network too, until the share `detach` of the training is over (0.27: within the 21st of 75
-    epochs, at whose end Stochastic Batches 2023 cuts it), or with `detach_after_query` until the first query, as in PAAL 2024. The head has its
-    own SGD at the constant rate `lr`, with momentum 0.9 and weight decay 5e-4.
+    epochs, at whose end Stochastic Batches 2023 cuts it), or with `detach_after_query` until the first query, as in PAAL
+    2024. The head has its own SGD at the constant rate `lr`, with momentum 0.9 and weight decay 5e-4.
 
     The release of Stochastic Batches has ``margin=0``, for which a head that says the same of all is perfect, and lets
     the network's optimiser step the head as well; it also has ``absent=true``, by which a slice without foreground is among
