@@ -34,8 +34,9 @@ photographs, PAAL ends at 20 % and has neither folds, early stopping nor its sch
 say what each keeps. On two cores, beside other work, PAAL on the hippocampus took about 70 minutes, SBC-AL there 65, PCDAL
 on X-rays 55, Stochastic Batches 44, PCDAL and melanoma on made-up slices about 10. Levels are lower than the paper's and say
 nothing; orders may. What came of it here:
-[Stochastic Batches](results/stochastic-batches.md), [SBC-AL](results/sbc-al.md), [PAAL](results/paal.md),
-[PCDAL on volumes](results/pcdal-3d.md) and [on X-rays](results/pcdal-xrays.md), [melanoma](results/melanoma.md)."""
+[Stochastic Batches](results/stochastic-batches.md), SBC-AL on [hippocampus](results/sbc-al.md) and [made-up
+slices](results/sbc-al-phantom.md), [PAAL](results/paal.md), PCDAL on [volumes](results/pcdal-3d.md),
+[X-rays](results/pcdal-xrays.md) and [made-up slices](results/pcdal-phantom.md), [melanoma](results/melanoma.md)."""
 
 _DATA = """## Other data
 
