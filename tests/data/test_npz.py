@@ -97,6 +97,11 @@ def test_volumes_of_unknown_spacing_are_not_resampled_to_mm(tmp_path: Path) -> N
     dataset = open_dataset(data)
     assert [c.images[0].read().geometry.spaced for c in dataset.cases] == [False, True, True]
     assert len(prepare(dataset, data, Prepare(cache=tmp_path, spacing=(0, 0, 0))).case_ids) == 3
+    whole = examine(data)
+    assert whole.whole
+    assert whole.notes == (
+        f"1 files do not tell the spacing of their voxels, such as {tmp_path}/data/c0.npz: distances are in voxels, not in mm",
+    )
     said = r"1 problem\. .*c0\.npz does not tell the spacing of its voxels.*array 'spacing'"
     with pytest.raises(DataError, match=said):
         prepare(dataset, data, Prepare(cache=tmp_path, spacing=(2, 2, 2)))

@@ -47,13 +47,16 @@ def examine(data: Data, progress: Callable[[int, int], None] | None = None) -> I
     dataset = _opened(data, problems)
     if dataset is None:
         return Integrity(data.dataset, 0, 0, problems.found)
-    good = []
+    good: list[Case] = []
+    unspaced: list[str] = []
     for done, case in enumerate(dataset.cases):
-        if _whole(case, dataset.task, problems):
+        if _whole(case, dataset.task, problems, unspaced):
             good.append(case)
         if progress:
             progress(done + 1, len(dataset.cases))
-    notes = (*dataset.notes, *_unlike_published(data))
+    blind = f"{len(unspaced)} files do not tell the spacing of their voxels, such as {min(unspaced, default='')}: "
+    spacing = [f"{blind}distances are in voxels, not in mm"] if unspaced else []
+    notes = (*dataset.notes, *spacing, *_unlike_published(data))
     return Integrity(dataset.name, len(good), len({c.patient for c in good}), problems.found, notes)
 
 
@@ -71,13 +74,15 @@ def _opened(data: Data, problems: Problems) -> Dataset | None:
         return None
 
 
-def _whole(case: Case, task: Task, problems: Problems) -> bool:
-    """Read the files of a case; what is wrong with them becomes problems."""
+def _whole(case: Case, task: Task, problems: Problems, unspaced: list[str]) -> bool:
+    """Read the files of a case; what is wrong with them becomes problems. `unspaced` gets images of unknown spacing."""
     before = len(problems)
     shapes: dict[str, tuple[int, ...]] = {}
     for source in case.images:
         try:
-            shapes[source.name] = source.read().array.shape[1:]
+            volume = source.read()
+            shapes[source.name] = volume.array.shape[1:]
+            unspaced += [] if volume.geometry.spaced else [source.name]
         except DataError as problem:
             problems.add("file that cannot be used", str(problem).removesuffix("."))
     if case.label is not None:
