@@ -241,8 +241,8 @@ PAPER = Paper(
         "release's budget of a query.",
         "Small scale: one study that ends at 20 % and is read at the caps, instead of one for each: the column of 50 % stays empty. "
         "A single split in place of five folds, a small U-Net, no early stopping, a constant learning rate without warm-up; "
-        "100 epochs in batches of 4, and the hippocampus at 2 mm. In 40 epochs with batches of 16 the network had learnt nothing by the first query (Dice 0), and incremental querying had "
-        "used up the epochs at its second.",
+        "100 epochs in batches of 4, and the hippocampus at 2 mm. In 40 epochs with batches of 16 the network had learnt nothing by the "
+        "first query (Dice 0), and incremental querying had used up the epochs at its second.",
         "Rotation in steps of five degrees is by any angle up to 15. "
         "Elastic deformation and salt-and-pepper noise have curette's own measures; the released deformation fades away by a bug.",
         "Full scale, brain: every slice is in the pool or the test, 155 of each of the 484 patients, 75,020 in all; the paper counts 66,512 and "

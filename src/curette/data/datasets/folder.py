@@ -308,7 +308,12 @@ def spatial_axes(sources: Sequence[OnDisk]) -> Literal[2, 3]:
 
     What may be either, a volume of one slice, is what the others are, and flat among itself.
     """
-    found = Counter(axes for source in sources if (axes := _axes(source.path)))
+    found: Counter[Literal[2, 3]] = Counter()
+    for source in sources:
+        if axes := _axes(source.path):
+            found[axes] += 1
+            if 2 * found[axes] > len(sources):  # whatever the others are
+                break
     return found.most_common(1)[0][0] if found else 2
 
 
