@@ -60,7 +60,12 @@ def tiny_paper() -> Paper:
     prostate = replace(
         queries,
         name="prostate",
-        full=SETTINGS | {"data": {"dataset": "promise12", "unit": "slice"}, "prepare": {"size": [16, 16]}},
+        full=SETTINGS
+        | {
+            "data": {"dataset": "promise12", "unit": "slice"},
+            "prepare": {"size": [16, 16]},
+            "split": {"train": 5, "val": 0, "test": 2},  # all that the tests have
+        },
     )
     return Paper(
         "tiny",

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 import curette.cli.reproduce as command
 from curette.cli import app
+from curette.data.splits import Splits
 from curette.papers import PAPERS
 from curette.papers.reproduce import run
 from curette.recipe import load_study
@@ -111,10 +112,13 @@ def test_a_wrong_folder_is_the_readers_own_error(tmp_path: Path) -> None:
         str(tmp_path),
     )
     assert not (tmp_path / "out").exists()
+    gone = call("tiny", "--part", "files", "--data", tmp_path / "gone", "--out", tmp_path / "out")
+    refused(gone, "With `curette reproduce`: --data FOLDER.")
 
 
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.filterwarnings("ignore:promise12 data")
+@pytest.mark.filterwarnings("ignore:split.train. 4 patients in place of 5")
 def test_what_a_message_says_to_change_can_be_changed(tmp_path: Path) -> None:
     """A release of which most is missing, and one case is damaged."""
     promise12(tmp_path / "data", cases=7)
@@ -133,8 +137,14 @@ def test_what_a_message_says_to_change_can_be_changed(tmp_path: Path) -> None:
     assert said in " ".join(json.loads(done.stdout)["warnings"])
     for name in ("paper.md", "report.html"):
         assert said in (tmp_path / "out" / name).read_text(encoding="utf-8"), name
+    assert len(Splits.load(tmp_path / "out" / "splits.json").train) == 4  # there are five in the recipe
     data = load_study(tmp_path / "out" / "study.toml").data
     assert (data.skip_bad, data.options) == (True, {"partial": True})
+    other = call(*asked, "--option", "partial=true")
+    refused(
+        other, "was started with other settings", "--option and --skip-bad as they were, or another --out."
+    )
+    assert "=VALUE" not in other.output
 
 
 @pytest.mark.usefixtures("tiny")

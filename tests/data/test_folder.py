@@ -195,6 +195,15 @@ def test_files_in_sub_folders_are_named(tmp_path: Path) -> None:
     pictures(tmp_path / "n", 2)
     (tmp_path / "n" / "masks").rename(tmp_path / "n" / "images" / "gt")
     assert len(load(tmp_path / "n", masks="images/gt").cases) == 2
+    for name in ("a", "b", "a_mask", "b_mask"):
+        png(tmp_path / "r" / f"{name}.png", blob((20, 12), 255))
+    (tmp_path / "r" / "study").mkdir()
+    (tmp_path / "r" / "study" / "study.toml").write_text("")
+    png(tmp_path / "r" / "study" / "gallery" / "a.png", GREY)  # a study's folder is not meant
+    assert len(load(tmp_path / "r", images=".", mask_suffix="_mask").cases) == 2
+    png(tmp_path / "r" / "more" / "c.png", GREY)
+    with pytest.raises(DataError, match=r"not read \(1\): more \(1\)\."):
+        load(tmp_path / "r", images=".", mask_suffix="_mask")
 
 
 def test_only_sub_folders(tmp_path: Path) -> None:
@@ -253,6 +262,9 @@ def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
     os.rename(tmp_path / "s" / "masks" / "p1_a.png", os.fsencode(tmp_path / "s" / "masks") + b"/\xff.png")
     with pytest.raises(DataError, match=r"label without image \(1\): masks/\\udcff\.png"):
         load(tmp_path / "s")
+    os.rename(tmp_path / "s", os.fsencode(tmp_path) + b"/s\xff")
+    with pytest.raises(DataError, match=r"The name of the folder .*/s\\udcff is not UTF-8\. Rename it\."):
+        load(Path(os.fsdecode(os.fsencode(tmp_path) + b"/s\xff")))
 
 
 def test_the_background_is_named_so_or_is_value_0(tmp_path: Path) -> None:

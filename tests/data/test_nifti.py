@@ -201,6 +201,7 @@ MOVED[:3, 3], SHEARED[0, 1] = (9, 0, 0), 0.5
         (FLIPPED, True, False),
         (FLIPPED, False, False),
         (MOVED, True, False),
+        (np.diag([1.0, 1, 4, 1]), False, True),  # scaled to an atlas
         (MOVED, False, True),  # the space of a template is elsewhere than that of the scanner
     ],
 )
@@ -219,6 +220,17 @@ def test_two_affines_that_contradict_each_other_are_named(
 
 def test_shears_that_a_qform_cannot_tell_are_no_contradiction(tmp_path: Path) -> None:
     header(_two_forms(tmp_path / "scan.nii", SHEARED, SHEARED), None)
+    tilted = np.diag([0.5, 0.5, 5, 1])
+    tilted[1, 2] = 5 * np.tan(
+        np.radians(20)
+    )  # the slices are 5 mm apart, each further back than the one before
+    image = nib.Nifti1Image(np.zeros((32, 32, 30), np.uint8), None)
+    image.set_sform(tilted, 1)
+    image.set_qform(np.diag([0.5, 0.5, 5, 1]), 1)
+    nib.save(image, tmp_path / "tilted.nii")
+    header(tmp_path / "tilted.nii", None)
+    with pytest.raises(DataError, match="contradicts itself"):
+        header(_two_forms(tmp_path / "scan.nii", tilted, np.diag([0.5, 0.5, 8, 1])), None)
 
 
 def test_a_qform_that_cannot_be_read_does_not_count(tmp_path: Path) -> None:

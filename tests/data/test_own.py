@@ -60,6 +60,8 @@ def test_channels_in_files_of_their_own(clinic: Path) -> None:
     np.testing.assert_allclose(case.images[1].read().array[0], volume(seed=11), rtol=1e-6)
     assert case.label.read().array.max() == 255
     assert load(clinic / "dataset.toml").cases == dataset.cases
+    described(clinic, TOML.replace('"scans/', '"./scans//'))
+    assert load(clinic).cases == dataset.cases
 
 
 def test_pictures_with_the_patient_in_the_name_and_a_split(tmp_path: Path) -> None:

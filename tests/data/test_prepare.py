@@ -13,7 +13,7 @@ from files import archive, blob, decathlon, nifti, pictures, png, volume
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curette.data.build import scale
+from curette.data.build import misses, scale
 from curette.data.case import Case, Dataset, Geometry, Volume
 from curette.data.datasets import open_dataset
 from curette.data.prepare import prepare
@@ -203,6 +203,21 @@ def test_a_window_is_the_same_for_all_cases_and_channels(tmp_path: Path) -> None
         raw = np.moveaxis(case.images[0].read().array[0], 2, 0)
         found = prepared.batch(prepared.regions([case.id]))[0][:, 0]
         np.testing.assert_allclose(found, np.clip(raw / 4000, 0, 1), atol=1e-6)
+
+
+def test_a_window_that_misses_the_images_is_warned_of(tmp_path: Path) -> None:
+    dataset, data = made((8, 10, 3), (8, 10, 3)), Data(dataset="x", unit="slice")
+    dark = replace(dataset.cases[0].images[0], array=np.zeros((1, 8, 10, 3)))  # nothing lies beyond it
+    dataset = replace(dataset, cases=(replace(dataset.cases[0], images=(dark,)), dataset.cases[1]))
+    said = (
+        r"prepare\.window = \[0\.0, 0\.001\] leaves hardly a value but 0 and 1 in 1 images, such as image 1\."
+    )
+    for _ in range(2):  # also when it was prepared before
+        with pytest.warns(CuretteWarning, match=said):
+            prepare(dataset, data, Prepare(cache=tmp_path, window=(0, 0.001)))
+    tight = np.array([-1.0] * 98 + [0.5, 0.0, 1.0])
+    assert not misses(tight, (0, 1))
+    assert misses(np.append(tight, [-1.0, 2.0]), (0, 1))
 
 
 def test_second_prepare_reads_no_file(tmp_path: Path) -> None:

@@ -106,6 +106,25 @@ def test_what_cannot_be_divided(settings: Split, said: str) -> None:
         split_patients(dataset(30, 1), settings)
 
 
+def test_by_class_is_for_images_with_a_class() -> None:
+    segmentation = Task(kind="segmentation", dims=2, classes={"no": 0, "yes": 1})
+    with pytest.raises(
+        SettingError, match=r"split\.by_class: the images of 'made' have no class of their own"
+    ):
+        split_patients(replace(dataset(30), task=segmentation), Split(by_class=True))
+
+
+def test_patients_that_were_left_out_are_missing_in_training() -> None:
+    settings = Split(train=20, val=3, test=8)
+    with pytest.warns(CuretteWarning, match=r"split\.train: 19 patients in place of 20, as 'made' has 30"):
+        splits = split_patients(dataset(30, 1), settings, fewer=True)
+    whole = split_patients(dataset(30, 1), Split(train=19, val=3, test=8))
+    assert splits == whole
+    assert split_patients(dataset(31, 1), settings, fewer=True) == split_patients(dataset(31, 1), settings)
+    with pytest.raises(SettingError, match="need 31 patients, but 'made' has 11"):
+        split_patients(dataset(11, 1), settings, fewer=True)  # nobody would be left to train on
+
+
 def test_given_split_is_kept_or_not() -> None:
     whole = dataset(9, parts=("train", "val", "test"))
     splits = split_patients(whole, Split(train=1, test=1))

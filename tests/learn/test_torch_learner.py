@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from curette.errors import DataError, SettingError
 from curette.learn import precision, torch_learner
+from curette.learn.crops import Read, Whole
 from curette.learn.torch_learner import TorchLearner
 from curette.recipe import Train
+from curette.region import Region
 from curette.registry import bind
 from curette.task import Task
 from learn.toys import BLOBS, DISCS, Pictures, learner
@@ -52,6 +56,51 @@ def test_what_does_not_fit_into_memory_is_read_batch_by_batch_and_trains_the_sam
     wrong = {**pictures.labels, pictures.regions[3]: np.full_like(pictures.labels[pictures.regions[3]], 77)}
     with pytest.raises(DataError, match=rf"{pictures.regions[3]} holds \[77\]"):
         learner(pictures).fit(wrong, seed=0)
+
+
+class Mixed(Pictures):
+    """Volumes of two sizes, padded to the largest of a batch as prepared ones are."""
+
+    def __init__(self) -> None:
+        super().__init__(BLOBS, 12)
+        self.task = Task(kind="classification", dims=3, classes=BLOBS.classes)
+        for number, region in enumerate(self.regions):
+            depth, cut = (9, 3) if number % 3 else (7, 0)
+            flat = self.images[region][:, : 20 - cut]
+            self.images[region] = np.repeat(flat[..., None], depth, axis=-1)
+
+    def unit_shape(self, unit: Region) -> tuple[int, ...]:
+        return self.images[unit].shape[1:]
+
+    def batch(self, regions: Sequence[Region]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+        size = [max(n) for n in zip(*map(self.unit_shape, regions), strict=True)]
+        found = np.zeros((len(regions), 1, *size), np.float32)
+        for image, region in zip(found, regions, strict=True):
+            image[tuple(slice(n) for n in self.images[region].shape)] = self.images[region]
+        return found, None
+
+
+def test_volumes_of_different_sizes_train_the_same_in_memory_and_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    volumes = Mixed()
+    assert volumes.unit_shape(volumes.regions[0]) == (20, 24, 7)
+    assert volumes.unit_shape(volumes.regions[1]) == (17, 24, 9)
+    monkeypatch.setattr(torch_learner, "_GATHER", 1)  # each is read by itself, in the size it has
+    weights = []
+    for free in (10**12, 0):
+        monkeypatch.setattr(torch_learner, "_free", lambda _, free=free: free)
+        maker = learner(volumes, steps=4, batch=1)
+        weights.append(maker.fit(volumes.labels, seed=0).networks[0].state_dict())
+        samples = maker._samples(volumes.regions, volumes.labels)
+        assert isinstance(samples, Whole if free else Read)
+        assert samples.shape == (1, 20, 24, 9)
+        for row, region in enumerate(volumes.regions):
+            image = samples.draw(torch.tensor([row]), np.random.default_rng(0))[0][0].numpy()
+            inside = tuple(slice(n) for n in volumes.images[region].shape)
+            assert (image[inside] == volumes.images[region]).all()
+            assert np.count_nonzero(image) == np.count_nonzero(image[inside])
+    assert all(torch.equal(a, b) for a, b in zip(*(w.values() for w in weights), strict=True))
 
 
 def test_a_model_that_is_missing_truncated_or_of_another_task_is_refused(tmp_path: Path) -> None:

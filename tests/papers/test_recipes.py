@@ -134,7 +134,9 @@ def test_what_is_said_of_the_small_scale_is_what_it_has() -> None:
         study = asked("paal", part)
         assert (study.query.initial, study.query.budget, study.query.cycles) == ("5%", "5%", 4)
         assert (study.split.folds, study.train.patience, study.train.schedule) == (0, 0, "constant")
+        assert study.train.warmup * (study.train.epochs or 0) == 5
     assert "ends at 20 %" in said["paal"]
+    assert "a constant learning rate after a rise over five epochs" in said["paal"]
     for part in ("kvasir", "covid", "brats", "pneumonia", "phantom-3d"):
         study = asked("pcdal", part)
         assert (study.train.validate_every, study.train.keep) == (0, "last")

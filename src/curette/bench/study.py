@@ -154,7 +154,8 @@ def _check_sides(materials: Materials, start: Strategy | None) -> None:
 def _folds(place: StudyFolder, study: Study, dataset: Dataset) -> Folds:
     """The split or the folds the study was started with, or new ones."""
     if not place.splits.exists():
-        return divide(dataset, study.split)
+        left_out = study.data.skip_bad or bool(study.data.options.get("partial"))
+        return divide(dataset, study.split, fewer=left_out)
     folds = Folds.load(place.splits, dataset)
     if len(folds) != max(1, study.split.folds):
         raise SettingError(

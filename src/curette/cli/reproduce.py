@@ -82,9 +82,14 @@ def reproduce_paper(
 def _followable(problem: CuretteError) -> CuretteError:
     """The error, with this command's options for the settings of a study file that its message tells to change."""
     text = str(problem)
+    if "was started with other settings" in text:
+        return CuretteError(
+            f"{text} With `curette reproduce`: --data, --scale, --option and --skip-bad as they were, or another --out."
+        )
     found = re.findall(r"(?<!train\.)\boptions\.(\w+)(?: = (true))?", text)
     said = [f"--option {key}={value or 'VALUE'}" for key, value in found]
     said += ["--skip-bad"] * ("skip_bad = true" in text)
+    said += ["--data FOLDER"] * ("data.root" in text)
     if not said:
         return problem
     return CuretteError(f"{text} With `curette reproduce`: {' or '.join(dict.fromkeys(said))}.")

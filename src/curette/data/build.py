@@ -48,6 +48,15 @@ def scale(
     return out
 
 
+def misses(image: NDArray[Any], window: tuple[float, float]) -> bool:
+    """Whether a window leaves next to nothing of an image but 0 and 1: of the values that are not exactly its ends, fewer than
+    one in a hundred lie between them."""
+    low, high = window
+    between = np.count_nonzero((image > low) & (image < high))
+    beyond = np.count_nonzero((image < low) | (image > high))
+    return 99 * int(between) < int(beyond)
+
+
 @dataclass(frozen=True)
 class _Read:
     """What the first pass keeps of a case."""
@@ -77,6 +86,7 @@ class Build:
         self.axis, self.draft, self.progress = axis, draft, progress
         self.problems = Problems(f"Data set '{dataset.name}'")
         self.seen: set[int] = set()
+        self.missed: list[str] = []  # images that the window misses
         self.channels = 0
         self.volumes = axis is None and dataset.task.dims == 3
 
@@ -133,7 +143,8 @@ class Build:
         if not geometry.spaced and any(self.settings.spacing or ()):
             raise DataError(
                 f"{case.images[0].name} does not tell the spacing of its voxels, so it cannot be resampled to "
-                "prepare.spacing. Add it in mm as an array 'spacing', or leave prepare.spacing out"
+                "prepare.spacing. Set prepare.size, in voxels, in place of that, or save the spacing in mm with the image: "
+                "NIfTI has it, .npz an array 'spacing'"
             )
         for source, volume in zip(case.images, volumes, strict=True):
             if volume.array.shape[1:] != shape:
@@ -152,6 +163,8 @@ class Build:
         if box:
             image = image[(slice(None), *cut(box))]
         kept = spooled(image.shape[1:], geometry.spacing, self.axis, self.settings)
+        if self.settings.window and misses(image, self.settings.window):
+            self.missed.append(case.images[0].name)
         found = _Read(case, geometry, shape, box, kept, spool.tell() // 4, truth.tell())
         spool.write(
             interpolate(scale(image, self.settings.percentiles, self.settings.window), kept).tobytes()
@@ -245,6 +258,12 @@ class Build:
         task, notes = self.dataset.task, []
         if self.problems.found:
             notes.append(f"{self.problems} Going on without them (data.skip_bad).")
+        if self.missed:
+            low, high = self.settings.window or (0.0, 0.0)
+            notes.append(
+                f"prepare.window = {[low, high]} leaves hardly a value but 0 and 1 in {len(self.missed)} images, such as "
+                f"{self.missed[0]}. Give the range their values have, or leave it out: percentiles then decide."
+            )
         missing = [name for name in task.foreground if task.names.index(name) not in self.seen]
         if self.seen and missing:
             also = (

@@ -20,7 +20,7 @@ class Geometry:
     native    the [4, 4] affine as stored in the file
     shape     the array shape as stored in the file, spatial axes only
     flips     for nibabel's orientation transforms: [ndim, 2] native → canonical; None when nothing was reordered
-    spaced    False where a file could tell the spacing but does not: then it is 1 by default, not in mm
+    spaced    False where a file does not tell the spacing, as no picture does: then it is 1 by default, not in mm
     """
 
     affine: NDArray[np.float64]

@@ -24,7 +24,7 @@ from curette.files import file_stamp
 class Hdf5Source:
     """Array `key` of a file as a `Source`: an image [1, *S] or, with `label`, a map [*S] of integers.
 
-    `spacing` is mm per voxel along the axes of what is read. `turned` is for volumes that were stored
+    `spacing` is mm per voxel along the axes of what is read, `spaced` whether that is known. `turned` is for volumes that were stored
     as [z, y, x]: they are read as [x, y, z].
     """
 
@@ -33,6 +33,7 @@ class Hdf5Source:
     spacing: tuple[float, ...]
     label: bool = False
     turned: bool = False
+    spaced: bool = True
 
     @property
     def name(self) -> str:
@@ -62,7 +63,7 @@ class Hdf5Source:
         if len(shape) != dims or 0 in shape:
             raise DataError(f"{self.name} has shape {tuple(stored)} where {dims} axes are expected.")
         affine = np.diag([*self.spacing, *[1.0] * (4 - dims)])
-        return Geometry(affine, affine, shape)
+        return Geometry(affine, affine, shape, spaced=self.spaced)
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:

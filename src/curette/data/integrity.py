@@ -54,9 +54,10 @@ def examine(data: Data, progress: Callable[[int, int], None] | None = None) -> I
             good.append(case)
         if progress:
             progress(done + 1, len(dataset.cases))
-    blind = f"{len(unspaced)} files do not tell the spacing of their voxels, such as {min(unspaced, default='')}: "
-    spacing = [f"{blind}distances are in voxels, not in mm"] if unspaced else []
-    notes = (*dataset.notes, *spacing, *_unlike_published(data))
+    notes = (*dataset.notes, *_unlike_published(data))
+    if unspaced and dataset.task.kind == "segmentation":
+        blind = f"{len(unspaced)} files do not tell the spacing of their voxels, such as {min(unspaced)}: "
+        notes += (f"{blind}distances are in voxels, not in mm",)
     return Integrity(dataset.name, len(good), len({c.patient for c in good}), problems.found, notes)
 
 

@@ -68,7 +68,9 @@ def _check_spacing(path: Path) -> None:
 def _check_forms(path: Path, image: Any) -> None:
     """Raise `DataError` where both affines of a header are set and contradict each other: one of them is wrong.
 
-    Of two different spaces (their codes tell) only the sizes of voxels and, roughly, the directions of axes are compared.
+    Only roughly compared (axes more than 60 degrees apart, voxels half as long again) are two different spaces, of which their
+    codes tell, as one may be an atlas that the head was scaled to; and an sform with a shear, as of a tilted gantry, which a
+    qform cannot tell.
     """
     head, close = image.header, image.header.copy()
     try:
@@ -76,7 +78,9 @@ def _check_forms(path: Path, image: Any) -> None:
         if sform is None or qform is None:
             return
         with np.errstate(all="ignore"):
-            close.set_qform(sform, 1)  # a qform cannot tell shears
+            close.set_qform(sform, 1)
+            steps = sform[:3, :3] / np.linalg.norm(sform[:3, :3], axis=0)
+        rough = space != other or (np.abs(steps.T @ steps - np.eye(3)) > 1e-3).any()
         sform = close.get_qform()
     except (ValueError, HeaderDataError):
         return  # one of them is none: if that is the sform, its use will say so
@@ -84,11 +88,11 @@ def _check_forms(path: Path, image: Any) -> None:
     sizes, others = (np.linalg.norm(affine[:3, :3], axis=0) for affine in (sform, qform))
     corners = np.array(np.meshgrid(*((0, n) for n in far), 1)).reshape(4, -1)
     away = float(np.linalg.norm(((sform - qform) @ corners)[:3], axis=0).max())
-    turned = (
-        (sform[:3, :3] * qform[:3, :3]).sum(axis=0) < 0.5 * sizes * others
-    ).any()  # by more than 60 degrees
-    longer = (np.abs(sizes - others) * np.maximum(far, 1) > others).any()
-    if longer or turned or (space == other and away > np.linalg.norm(others)):
+    turned = (sform[:3, :3] * qform[:3, :3]).sum(axis=0) < 0.5 * sizes * others
+    longer = np.maximum(sizes, others) > 1.5 * np.minimum(sizes, others)
+    if not rough:
+        longer = np.abs(sizes - others) * np.maximum(far, 1) > others
+    if turned.any() or longer.any() or (not rough and away > np.linalg.norm(others)):
         told = [
             f"{'×'.join(f'{mm:.4g}' for mm in mms)} mm and axes {''.join(map(str, nib.aff2axcodes(affine)))}"
             for mms, affine in ((sizes, sform), (others, qform))

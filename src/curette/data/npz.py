@@ -82,7 +82,7 @@ class NpzSource:
         array = load(self.path, self.key)[self.index]
         array = array[None] if array.ndim == self.dims else np.moveaxis(array, -1, 0)
         array = finite(np.ascontiguousarray(array), self.name)
-        return Volume(array, Geometry(np.eye(4), np.eye(4), array.shape[1:]))
+        return Volume(array, Geometry(np.eye(4), np.eye(4), array.shape[1:], spaced=False))
 
 
 _IMAGES, _LABELS = ("image", "images", "img", "data"), ("label", "labels", "mask", "seg")

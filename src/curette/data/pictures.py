@@ -20,7 +20,7 @@ _ORIENTATION = 0x0112  # EXIF tag; values from 5 on exchange width and height
 
 def _flat(shape: tuple[int, ...]) -> Geometry:
     """Pixel coordinates: resolution tags of pictures describe print or screen, not the patient."""
-    return Geometry(np.eye(4), np.eye(4), shape)
+    return Geometry(np.eye(4), np.eye(4), shape, spaced=False)
 
 
 def _check(path: Path, dims: int | None) -> None:

@@ -97,12 +97,18 @@ def read_parts(path: Path) -> list[dict[str, tuple[str, ...]]]:
     return found
 
 
-def split_patients(dataset: Dataset, settings: Split) -> Splits:
+def split_patients(dataset: Dataset, settings: Split, *, fewer: bool = False) -> Splits:
     """Divide the data set's cases by patient, the same way for the same seed and patients.
 
-    A split the data set brings along is kept (`Split.given`); a part it lacks is drawn from its training patients.
+    A split the data set brings along is kept (`Split.given`); a part it lacks is drawn from its training patients. With
+    `fewer`, for data of which some were left out, patients that are missing are missing in training, and a warning says so.
     Raises `SettingError` when more patients are asked for than there are, `DataError` for a patient on two sides.
     """
+    if settings.by_class and dataset.task.kind != "classification":
+        raise SettingError(
+            f"split.by_class: the images of '{dataset.name}' have no class of their own. Leave it out; it is for "
+            "classification."
+        )
     given = {case.id: case.split for case in dataset.cases if case.split}
     if settings.given and given:
         if len(given) == len(dataset.cases):
@@ -114,7 +120,7 @@ def split_patients(dataset: Dataset, settings: Split) -> Splits:
             stacklevel=2,
         )
     patients = sorted({case.patient for case in dataset.cases})
-    test, val, train = _counts(dataset, settings, len(patients))
+    test, val, train = _counts(dataset, settings, len(patients), fewer)
     drawn = _drawn(dataset, patients, settings)
     # Test first: asking for fewer or more training patients leaves test and validation as they are.
     side = dict.fromkeys(drawn[:test], "test")
@@ -165,7 +171,7 @@ def number_of(name: str, value: float, total: int) -> int:
     return int(count)
 
 
-def _counts(dataset: Dataset, settings: Split, total: int) -> tuple[int, int, int]:
+def _counts(dataset: Dataset, settings: Split, total: int, fewer: bool) -> tuple[int, int, int]:
     """Numbers of patients for test, validation, training."""
     order = ("test", "val", "train")
     values = [getattr(settings, name) for name in order]
@@ -184,6 +190,14 @@ def _counts(dataset: Dataset, settings: Split, total: int) -> tuple[int, int, in
                 )
         return test, val, train
     test, val, train = (number_of(name, value, total) for name, value in zip(order, values, strict=True))
+    if fewer and test + val < total < test + val + train:
+        warnings.warn(
+            f"split.train: {total - test - val} patients in place of {train}, as '{dataset.name}' has {total} without those "
+            "left out (data.skip_bad, or partial among its options).",
+            CuretteWarning,
+            stacklevel=2,
+        )
+        return test, val, total - test - val
     if test + val + train > total:
         raise SettingError(
             f"split: train {train}, val {val} and test {test} need {test + val + train} patients, "

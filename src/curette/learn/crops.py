@@ -67,7 +67,7 @@ class Read:
     def __init__(self, images: Images, labels: Labels, task: Task) -> None:
         self.images, self.labels = images, labels
         self.regions = sorted(labels)
-        self.shape = tuple(images.batch(self.regions[:1])[0].shape[1:])
+        self.shape = largest(images, self.regions)
         self.counts = np.zeros(len(task.classes), np.int64)
         for region in self.regions:
             label = checked(region, labels, self.shape, task)
@@ -79,7 +79,7 @@ class Read:
     def draw(self, chosen: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         regions = [self.regions[row] for row in chosen.tolist()]
         labels = np.stack([np.asarray(self.labels[region]) for region in regions]).astype(np.int16)
-        return torch.from_numpy(self.images.batch(regions)[0]), torch.from_numpy(labels)
+        return torch.from_numpy(padded(self.images, regions, self.shape)), torch.from_numpy(labels)
 
 
 class Crops:
@@ -180,6 +180,25 @@ class Crops:
 
 def _some(found: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     return rng.choice(found, PLACES, replace=False) if len(found) > PLACES else found
+
+
+def largest(images: Images, regions: Sequence[Region]) -> tuple[int, ...]:
+    """Shape [channels, *S] that all units fit into."""
+    first = images.batch(regions[:1])[0].shape[1:]
+    shapes = (
+        {unit_shape(images, region) for region in regions} if hasattr(images, "unit_shape") else {first[1:]}
+    )
+    return first[0], *(max(lengths) for lengths in zip(*shapes, strict=True))
+
+
+def padded(images: Images, regions: Sequence[Region], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Images of units [B, *shape], smaller ones with zeros behind their last voxel."""
+    found = images.batch(regions)[0]
+    if found.shape[1:] == shape:
+        return found
+    whole = np.zeros((len(regions), *shape), np.float32)
+    whole[(slice(None), *(slice(n) for n in found.shape[1:]))] = found
+    return whole
 
 
 def checked(region: Region, labels: Labels, shape: Sequence[int], task: Task) -> NDArray[np.integer]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from curette.errors import CuretteWarning, DataError, SettingError
 from curette.files import replacing
 from curette.learn.companions.contract import accompany
-from curette.learn.crops import Crops, Read, Samples, Whole, check_crop, checked
+from curette.learn.crops import Crops, Read, Samples, Whole, check_crop, checked, largest, padded
 from curette.learn.encoders import Encoding, rows
 from curette.learn.learner import NOTHING_MORE, Assignment, Images, Labels
 from curette.learn.models import build
@@ -263,10 +263,10 @@ class TorchLearner:
         how, segmented = self.settings, self.task.kind == "segmentation"
         if segmented and (how.crop or self.task.dims == 3):
             return Crops(self.images, labels, self.task, how.crop, how.foreground, channels=self.channels)
-        one = self.images.batch(regions[:1])[0]
-        if len(regions) * one.nbytes > _SHARE * _free(self.device):
+        shape = largest(self.images, regions)
+        if 4 * len(regions) * math.prod(shape) > _SHARE * _free(self.device):
             return Read(self.images, labels, self.task)
-        images, answers = self._gather(regions, labels, one.shape[1:])
+        images, answers = self._gather(regions, labels, shape)
         return Whole(images.to(self.device), answers.to(self.device), self.task)
 
     def _gather(
@@ -275,7 +275,7 @@ class TorchLearner:
         """All training images [N, *shape] and labels ([N, *S] or [N]) in one tensor each."""
         images = np.empty((len(regions), *shape), np.float32)
         for i in range(0, len(regions), _GATHER):
-            images[i : i + _GATHER] = self.images.batch(regions[i : i + _GATHER])[0]
+            images[i : i + _GATHER] = padded(self.images, regions[i : i + _GATHER], shape)
         answers = np.stack([checked(r, labels, shape, self.task) for r in regions]).astype(np.int16)
         return torch.from_numpy(images), torch.from_numpy(answers)
 
@@ -327,10 +327,9 @@ def _device(name: str) -> torch.device:
 
 
 def _free(device: torch.device) -> int:
-    """Bytes of memory that nothing uses."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    """Bytes of memory that nothing uses, of the device and of the host, through which everything goes."""
+    host = int(psutil.virtual_memory().available)
+    return min(host, int(torch.cuda.mem_get_info(device)[0])) if device.type == "cuda" else host
 
 
 def _devices(device: torch.device) -> int | list[int]:

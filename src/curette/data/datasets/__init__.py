@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from curette.data.case import Dataset
+from curette.data.check import printable, utf8
 from curette.data.datasets import (
     acdc,
     acdc_h5,
@@ -21,6 +22,7 @@ from curette.data.datasets import (
     promise12,
     segthor,
 )
+from curette.errors import DataError
 from curette.recipe import Data
 from curette.registry import bind
 
@@ -50,5 +52,7 @@ def open_dataset(data: Data) -> Dataset:
 
     Raises `SettingError` for an unknown data set or option, and `DataError` naming every file that is bad.
     """
+    if data.root and not utf8(str(data.root)):
+        raise DataError(f"The name of the folder {printable(str(data.root))} is not UTF-8. Rename it.")
     dataset: Dataset = bind("dataset", data.dataset, **data.options)(data.root, data.skip_bad)
     return dataset

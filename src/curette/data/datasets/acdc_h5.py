@@ -67,7 +67,7 @@ def acdc_h5(
         Pair(
             stem,
             _patient(stem),
-            Hdf5Source(path, "image", spacing, turned=not slices),
+            Hdf5Source(path, "image", spacing, turned=not slices, spaced=False),
             Hdf5Source(path, "label", spacing, label=True, turned=not slices),
             split.get(_patient(stem)),
             shown=reading.short(path),

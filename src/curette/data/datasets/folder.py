@@ -146,9 +146,14 @@ def _files(folder: Path, suffix: str, skipped: list[Path]) -> dict[str, list[Pat
 
 
 def _note_unread(folder: Path, root: Path, problems: Problems, apart: Sequence[Path] = ()) -> bool:
-    """Note the sub-folders of a folder that hold images, and return whether there are any: nobody looks into them."""
+    """Note the sub-folders of a folder that hold images, and return whether there are any: nobody looks into them.
+
+    The folder of a study, which may be there too, is none of them.
+    """
     noted = False
     for sub in sorted(p for p in folder.iterdir() if p.is_dir() and not hidden(p.name)):
+        if (sub / "study.toml").is_file():
+            continue
         files = [p for p in sub.rglob("*") if split_suffix(p)[1] and not ignored(p)]
         if files and not any(path.is_relative_to(sub) for path in apart):
             problems.add("sub-folder whose files are not read", f"{_short(sub, root)} ({len(files)})")
@@ -207,7 +212,7 @@ def _match(
         masked = where
     if not masked.is_dir():
         raise DataError(f"{part} has no folder '{layout.masks or 'masks'}' beside '{layout.images}'.")
-    for folder in sorted({where, masked} - {part}):
+    for folder in sorted({where, masked}):
         _note_unread(folder, root, problems, apart=(where, masked))
     images = _files(where, layout.image_suffix, skipped)
     masks = _files(masked, layout.mask_suffix, skipped)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import glob
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import tomlkit
@@ -167,6 +167,7 @@ def _check_paths(told: Description, path: Path) -> None:
 
 def _found(text: str, folder: Path) -> _Found:
     """Files that match a path, by what its places stand for. Suffixes match whichever case they are in."""
+    text = PurePosixPath(text).as_posix()  # './scans//a' is 'scans/a'
     suffix = split_suffix(Path(text))[1]
     seen: set[str] = set()
     pattern = wild = ""
