@@ -32,11 +32,12 @@ first batches.
 budgets and the protocol too: SBC-AL has five of its nine budgets, melanoma 8 of 37 trainings on ISIC 2018 and 10 on made-up
 photographs, PAAL ends at 20 % and has neither folds, early stopping nor its schedule, PCDAL has no validation. The choices
 say what each keeps. On two cores, beside other work, PAAL on the hippocampus took about 70 minutes, SBC-AL there 65, PCDAL
-on X-rays 55, Stochastic Batches 44, PCDAL and melanoma on made-up slices about 10. Levels are lower than the paper's and say
-nothing; orders may. What came of it here:
+on X-rays 55, Stochastic Batches 44, PAAL on made-up slices 30, PCDAL on made-up volumes 15, PCDAL and melanoma on
+made-up slices about 10. Levels are lower than the paper's and say nothing; orders may. What came of it here:
 [Stochastic Batches](results/stochastic-batches.md), SBC-AL on [hippocampus](results/sbc-al.md) and [made-up
-slices](results/sbc-al-phantom.md), [PAAL](results/paal.md), PCDAL on [volumes](results/pcdal-3d.md),
-[X-rays](results/pcdal-xrays.md) and [made-up slices](results/pcdal-phantom.md), [melanoma](results/melanoma.md)."""
+slices](results/sbc-al-phantom.md), PAAL on [hippocampus](results/paal.md) and [made-up slices](results/paal-phantom.md), PCDAL on
+[volumes](results/pcdal-3d.md), [made-up volumes](results/pcdal-3d-phantom.md), [X-rays](results/pcdal-xrays.md) and
+[made-up slices](results/pcdal-phantom.md), [melanoma](results/melanoma.md)."""
 
 _DATA = """## Other data
 
