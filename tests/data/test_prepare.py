@@ -431,6 +431,12 @@ def test_a_class_that_never_occurs_is_told(tmp_path: Path) -> None:
         ({"dims": 2}, {"unit": "slice"}, {}, r"data\.unit = 'slice'"),
         ({"kind": "classification"}, {}, {}, "cannot be classified"),
         ({}, {}, {"percentiles": (99, 1)}, r"prepare\.percentiles"),
+        (
+            {},
+            {},
+            {"window": (5, 5)},
+            r"prepare\.window = \[5\.0, 5\.0\] must be two values, the lower one first",
+        ),
         ({}, {}, {"window": (250, -150)}, r"prepare\.window = \[250\.0, -150\.0\]"),
         ({}, {}, {"window": (0, float("inf"))}, r"prepare\.window"),
         ({}, {}, {"size": (16,)}, r"prepare\.size"),

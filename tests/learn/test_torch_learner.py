@@ -53,6 +53,11 @@ def test_what_does_not_fit_into_memory_is_read_batch_by_batch_and_trains_the_sam
         weights.append(model.networks[0].state_dict())
         assert (max(most) == 12) == (free > 0)
     assert all(torch.equal(a, b) for a, b in zip(*(w.values() for w in weights), strict=True))
+    if task == DISCS:
+        labels = {r: np.where(np.arange(24) < 9, 255, label) for r, label in pictures.labels.items()}
+        known = np.concatenate([label[:, 9:].ravel() for label in pictures.labels.values()])
+        counts = learner(pictures)._samples(pictures.regions, labels).counts  # read, as nothing is free
+        assert counts.tolist() == np.bincount(known).tolist()
     wrong = {**pictures.labels, pictures.regions[3]: np.full_like(pictures.labels[pictures.regions[3]], 77)}
     with pytest.raises(DataError, match=rf"{pictures.regions[3]} holds \[77\]"):
         learner(pictures).fit(wrong, seed=0)

@@ -76,6 +76,16 @@ def test_a_taught_model_depends_on_its_teacher(tmp_path: Path) -> None:
     assert len({run.model_name(1) for run in runs}) == 3
 
 
+def test_runs_that_share_a_training_both_say_what_was_taught(tmp_path: Path) -> None:
+    texts = ["entropy + ceal(start=0.5)", "single > entropy > unit(sum) > top + ceal(start=0.5)"]
+    runs = make_runs(make_setup(tmp_path), texts)  # slices are of one size, so that both pick the same
+    _finish(runs)
+    assert len(_assignments(runs)) == 3
+    one, two = ([e.data.get("taught") for e in r.setup.ledger.events(r.run.id, "trained")] for r in runs)
+    assert one == two
+    assert one[1]["voxels"] > 0
+
+
 def test_what_was_taught_is_the_same_after_a_restart(tmp_path: Path) -> None:
     text = ["entropy + ceal(start=0.5)"]
     whole = make_runs(make_setup(tmp_path / "whole"), text)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from curette.errors import SettingError
-from curette.query import teachers  # noqa: F401  (registers them)
+from curette.query.teachers import counted  # registers the teachers, too
+from curette.region import Region
 from curette.text import read
 
 P = np.array([[0.995, 0.005], [0.97, 0.03], [0.6, 0.4], [0.999, 0.001]])
@@ -33,6 +34,14 @@ def test_images_pixels_and_marginals() -> None:
     assert read("teacher", "ceal(level=pixel)")(p, FIRST, 9)[:, 0].tolist() == [[0, 1], [9, 0]]
     # Averaged over space, half an image of each class is the greatest doubt there is.
     assert read("teacher", "ceal(start=0.1, level=marginal)")(p, FIRST, 9)[:, 0].tolist() == [[9, 9], [0, 0]]
+
+
+def test_only_voxels_with_a_pseudo_label_are_counted() -> None:
+    maps = {
+        Region(f"c{i}"): m for i, m in enumerate(np.array([[[0, 9], [1, 9]], [[9, 9], [9, 2]]], np.uint8))
+    }
+    assert counted(maps, 9) == {"units": 2, "voxels": 3}
+    assert counted({}, 9) == {"units": 0, "voxels": 0}
 
 
 def test_a_threshold_that_falls_with_the_square_is_gone_with_the_eighteenth_query() -> None:
