@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import releases
-from files import nifti, png
+from files import archive, nifti, pictures, png
 
 from curette.data.case import Dataset
 from curette.data.datasets import open_dataset
@@ -507,3 +507,19 @@ def test_patients_that_no_list_names_are_known_by_their_numbers(tmp_path: Path) 
     for path in root.glob("*.list"):
         path.unlink()
     assert "(97): patient004; patient005" in refusal("acdc_h5", root, partial=False)
+
+
+@pytest.mark.parametrize("kind", ["medmnist", "folder", "acdc_h5", "acdc_h5 volumes"])
+def test_what_tells_no_spacing_is_not_resampled_to_mm(kind: str, tmp_path: Path) -> None:
+    name, _, form = kind.partition(" ")
+    options: dict[str, Any] = {"partial": True} if name == "acdc_h5" else {}
+    options |= {"form": form} if form else {}
+    made = {"medmnist": archive, "folder": pictures, "acdc_h5": releases.acdc_h5}[name](
+        tmp_path / ("data.npz" if name == "medmnist" else "data")
+    )
+    data = Data(dataset=name, root=made, options=options, unit="volume" if form else "image")
+    dataset = open_dataset(data)
+    flat = dataset.task.dims == 2
+    prepare(dataset, data, Prepare(cache=tmp_path, size=(8, 8) if flat else None))
+    with pytest.raises(DataError, match=r"does not tell the spacing of its voxels.*Set prepare\.size"):
+        prepare(dataset, data, Prepare(cache=tmp_path, spacing=(2, 2) if flat else (2, 2, 2)))
