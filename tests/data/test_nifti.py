@@ -180,8 +180,14 @@ def test_voxels_of_several_numbers_are_named_by_the_header(tmp_path: Path) -> No
             header(nifti(tmp_path / "scan.nii", stored), None)
 
 
-def _two_forms(path: Path, sform: np.ndarray, qform: np.ndarray, codes: tuple[int, int] = (1, 1)) -> Path:
-    image = nib.Nifti1Image(np.zeros((6, 5, 4), np.uint8), None)
+def _two_forms(
+    path: Path,
+    sform: np.ndarray,
+    qform: np.ndarray,
+    codes: tuple[int, int] = (1, 1),
+    shape: tuple[int, int, int] = (6, 5, 4),
+) -> Path:
+    image = nib.Nifti1Image(np.zeros(shape, np.uint8), None)
     image.set_sform(sform, codes[0])
     image.set_qform(qform, codes[1])
     nib.save(image, path)
@@ -224,13 +230,17 @@ def test_shears_that_a_qform_cannot_tell_are_no_contradiction(tmp_path: Path) ->
     tilted[1, 2] = 5 * np.tan(
         np.radians(20)
     )  # the slices are 5 mm apart, each further back than the one before
-    image = nib.Nifti1Image(np.zeros((32, 32, 30), np.uint8), None)
-    image.set_sform(tilted, 1)
-    image.set_qform(np.diag([0.5, 0.5, 5, 1]), 1)
-    nib.save(image, tmp_path / "tilted.nii")
-    header(tmp_path / "tilted.nii", None)
+    upright = np.diag([0.5, 0.5, 5, 1])
+    header(_two_forms(tmp_path / "scan.nii", tilted, upright, shape=(32, 32, 30)), None)
     with pytest.raises(DataError, match="contradicts itself"):
         header(_two_forms(tmp_path / "scan.nii", tilted, np.diag([0.5, 0.5, 8, 1])), None)
+
+
+def test_sizes_may_differ_by_less_than_a_voxel_over_the_whole_axis(tmp_path: Path) -> None:
+    near, path = (np.diag([1.03, 1, 3, 1]), np.diag([1.0, 1, 3, 1])), tmp_path / "scan.nii"
+    assert header(_two_forms(path, *near, shape=(30, 5, 4)), None)[0].spacing[1:] == (1, 3)
+    with pytest.raises(DataError, match="contradicts itself"):
+        header(_two_forms(path, *near, shape=(40, 5, 4)), None)
 
 
 def test_a_qform_that_cannot_be_read_does_not_count(tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ def test_volumes_of_different_sizes_train_the_same_in_memory_and_read(
         for row, region in enumerate(volumes.regions):
             image = samples.draw(torch.tensor([row]), np.random.default_rng(0))[0][0].numpy()
             inside = tuple(slice(n) for n in volumes.images[region].shape)
+            assert image.shape == samples.shape
             assert (image[inside] == volumes.images[region]).all()
             assert np.count_nonzero(image) == np.count_nonzero(image[inside])
     assert all(torch.equal(a, b) for a, b in zip(*(w.values() for w in weights), strict=True))
