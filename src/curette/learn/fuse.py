@@ -10,16 +10,17 @@ from itertools import pairwise
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
-from torch.nn.utils import fuse_conv_bn_eval
+from torch.nn.utils import fuse_conv_bn_weights
 
 
 def fused(network: nn.Module) -> nn.Module:
     """A copy of a network in evaluation mode whose batch norms are folded into the convolutions right before them.
 
     Only where an `nn.Sequential` (also a nested one) runs a batch norm directly after a convolution is the order
-    certain; everything else, dropout too, stays as it is, and so do modules used in two places. Results agree with the original's to rounding.
+    certain; everything else, dropout too, stays as it is, and so do modules used in two places. Results agree with the original's
+    to rounding. Weights that stay as they are are the original's own.
     """
-    network = copy.deepcopy(network).eval()
+    network = copy.deepcopy(network, {id(weight): weight for weight in network.parameters()}).eval()
     watched = getattr(network, "deepest", None)
     used = Counter(id(child) for module in network.modules() for child in module._modules.values())
     for module in list(network.modules()):
@@ -28,7 +29,15 @@ def fused(network: nn.Module) -> nn.Module:
                 convolution, norm = getattr(holder, name), getattr(after, norm_name)
                 if used[id(convolution)] > 1 or used[id(norm)] > 1 or convolution is watched:
                     continue
-                setattr(holder, name, fuse_conv_bn_eval(convolution, norm))
+                convolution.weight, convolution.bias = fuse_conv_bn_weights(
+                    convolution.weight,
+                    convolution.bias,
+                    norm.running_mean,
+                    norm.running_var,
+                    norm.eps,
+                    norm.weight,
+                    norm.bias,
+                )
                 setattr(after, norm_name, nn.Identity())
     return network
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from curette.errors import SettingError
+from curette.learn.allocator import keep_freed
 from curette.learn.columns import wanted
 from curette.learn.companions.contract import Accompanied
 from curette.learn.fuse import fused
@@ -59,6 +60,8 @@ def predict(
             f"The passes '{passes}' need {members(passes)} networks, but the model holds {len(networks)}. "
             "Train it with more members."
         )
+    if device.type == "cpu":
+        keep_freed()
     generator = torch.Generator(device).manual_seed(seed)
     compare = passes.says("stochastic")
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from curette.data.augment import augment
 from curette.errors import CuretteError, SettingError
 from curette.learn import schedules  # noqa: F401  (registers them)
+from curette.learn.allocator import keep_freed
 from curette.learn.companions.contract import Accompanied, Companion
 from curette.learn.crops import Samples
 from curette.learn.layout import layout, memory_format
@@ -60,6 +61,8 @@ def train(
     a number.
     """
     device = fabric.device
+    if device.type == "cpu":
+        keep_freed()
     watch, course = watch or Watch(settings), course or Course()
     batches = shuffled_passes(
         len(samples), settings.batch, torch.Generator().manual_seed(derive(seed, 0, "order"))
