@@ -26,7 +26,10 @@ def main() -> None:
     found = load_beside(run)
     if found is None:
         raise SystemExit(f"{run} holds no paper.json; give the folder of a `curette reproduce`.")
-    lines = [*curves(run, found), *tables(found), *orders(found)]
+    drawn = (
+        curves(run, found) if (run / "results.csv").exists() else []
+    )  # not where every row is an arm of its own
+    lines = [*drawn, *tables(found), *orders(found)]
     text = page.read_text(encoding="utf-8") if page.exists() else f"# {found['title']}\n"
     if BEGIN not in text:
         text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"

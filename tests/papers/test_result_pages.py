@@ -36,6 +36,16 @@ def table(name: str, **rows: str) -> dict[str, Any]:
     return {"name": name, "rows": [{"name": row, "strategy": text} for row, text in rows.items()]}
 
 
+def test_a_part_whose_rows_are_all_arms_has_no_curves(
+    pages: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"title": "T", "tables": [], "orderings": []}
+    monkeypatch.setattr(pages, "load_beside", lambda run: found)
+    monkeypatch.setattr(sys, "argv", ["", str(tmp_path), str(tmp_path / "page.md")])
+    pages.main()
+    assert "Learning curves" not in (tmp_path / "page.md").read_text(encoding="utf-8")
+
+
 def test_rows_that_are_one_strategy_are_counted_once(pages: ModuleType) -> None:
     found = {
         "tables": [
