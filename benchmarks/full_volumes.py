@@ -1,6 +1,6 @@
 """How good is the small 3D U-Net with all labels? Dice per volume and class, HD95 and seconds on whole hippocampi.
 
-python benchmarks/full_volumes.py [--steps 1000] [--seeds 1]
+python benchmarks/full_volumes.py [--steps 1000] [--seeds 1] [--model pcdal_unet --widths 8 16 32]
 
 Data, split and training are those of examples/hippocampus-3d.toml; only all volumes of the pool are labelled at once.
 """
@@ -31,6 +31,10 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=study.train.steps)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--model", default=study.train.model)
+    parser.add_argument(
+        "--widths", type=int, nargs="+", help="channels of its levels; without it the study's own options"
+    )
     given = parser.parse_args()
     data = Data(dataset="msd", root=ROOT / "Task04_Hippocampus", unit="volume")
     if not data.root or not data.root.is_dir():
@@ -42,7 +46,9 @@ def main() -> None:
     prepared = prepare(dataset, data, study.prepare)
     splits = split_patients(prepared.kept(dataset), study.split)
     pool = prepared.regions(splits.train)
-    settings = study.train.model_copy(update={"steps": given.steps})
+    options = {"widths": given.widths} if given.widths else study.train.options
+    changes = {"steps": given.steps, "model": given.model, "options": options}
+    settings = study.train.model_copy(update=changes)
     learner = TorchLearner(prepared.unit_task, prepared, settings, channels=prepared.channels, batch=8)
     print(f"{len(pool)} volumes to train on, {len(splits.test)} to test on, {given.steps} steps", flush=True)
     for seed in range(given.seeds):
