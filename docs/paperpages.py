@@ -35,8 +35,8 @@ say what each keeps. On two cores, beside other work, PAAL on the hippocampus to
 on X-rays 55, Stochastic Batches 44, PAAL on made-up slices 30, PCDAL on made-up volumes 15, PCDAL and melanoma on
 made-up slices about 10. Levels are lower than the paper's and say nothing; orders may. What came of it here:
 [Stochastic Batches](results/stochastic-batches.md), SBC-AL on [hippocampus](results/sbc-al.md) and [made-up
-slices](results/sbc-al-phantom.md), [its refinement](results/sbc-al-refinement.md), PAAL on [hippocampus](results/paal.md) and [made-up slices](results/paal-phantom.md), PCDAL on
-[volumes](results/pcdal-3d.md), [made-up volumes](results/pcdal-3d-phantom.md), [X-rays](results/pcdal-xrays.md) and
+slices](results/sbc-al-phantom.md), [its refinement](results/sbc-al-refinement.md), PAAL on [hippocampus](results/paal.md) and
+[made-up slices](results/paal-phantom.md), PCDAL on [volumes](results/pcdal-3d.md), [made-up volumes](results/pcdal-3d-phantom.md), [X-rays](results/pcdal-xrays.md) and
 [made-up slices](results/pcdal-phantom.md), [melanoma](results/melanoma.md)."""
 
 _DATA = """## Other data

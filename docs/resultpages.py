@@ -26,9 +26,8 @@ def main() -> None:
     found = load_beside(run)
     if found is None:
         raise SystemExit(f"{run} holds no paper.json; give the folder of a `curette reproduce`.")
-    drawn = (
-        curves(run, found) if (run / "results.csv").exists() else []
-    )  # not where every row is an arm of its own
+    # Where every row is an arm of its own there is no study in the folder itself.
+    drawn = curves(run, found) if (run / "results.csv").exists() else []
     lines = [*drawn, *tables(found), *orders(found)]
     text = page.read_text(encoding="utf-8") if page.exists() else f"# {found['title']}\n"
     if BEGIN not in text:

@@ -258,10 +258,9 @@ class Build:
         task, notes = self.dataset.task, []
         if self.problems.found:
             notes.append(f"{self.problems} Going on without them (data.skip_bad).")
-        if self.missed:
-            low, high = self.settings.window or (0.0, 0.0)
+        if self.settings.window and self.missed:
             notes.append(
-                f"prepare.window = {[low, high]} leaves hardly a value but 0 and 1 in {len(self.missed)} images, such as "
+                f"prepare.window = {list(self.settings.window)} leaves hardly a value but 0 and 1 in {len(self.missed)} images, such as "
                 f"{self.missed[0]}. Give the range their values have, or leave it out: percentiles then decide."
             )
         missing = [name for name in task.foreground if task.names.index(name) not in self.seen]

@@ -74,7 +74,8 @@ def divide(dataset: Dataset, settings: Split, *, fewer: bool = False) -> Folds:
     With folds, patients are taken in the order of their ids, which is how PAAL (2024) cuts its five, or by a draw with
     `Split.seed`, and cut into as many runs of nearly equal length; in classification each class by itself, a patient
     counting for the class most of the images have. Validation patients are drawn from the rest of each fold, of each class
-    its share. `fewer` is as in `split_patients`. Raises `SettingError` when there are too few patients, or the data set brings a split along that is to be kept.
+    its share. `fewer` is as in `split_patients`. Raises `SettingError` when there are too few patients, or the data set brings a
+    split along that is to be kept.
     """
     if not settings.folds:
         return Folds((split_patients(dataset, settings, fewer=fewer),))

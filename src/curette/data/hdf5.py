@@ -24,8 +24,8 @@ from curette.files import file_stamp
 class Hdf5Source:
     """Array `key` of a file as a `Source`: an image [1, *S] or, with `label`, a map [*S] of integers.
 
-    `spacing` is mm per voxel along the axes of what is read, `spaced` whether that is known. `turned` is for volumes that were stored
-    as [z, y, x]: they are read as [x, y, z].
+    `spacing` is mm per voxel along the axes of what is read, `spaced` whether that is known. `turned` is for volumes that were
+    stored as [z, y, x]: they are read as [x, y, z].
     """
 
     path: Path

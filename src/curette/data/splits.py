@@ -192,8 +192,8 @@ def _counts(dataset: Dataset, settings: Split, total: int, fewer: bool) -> tuple
     test, val, train = (number_of(name, value, total) for name, value in zip(order, values, strict=True))
     if fewer and test + val < total < test + val + train:
         warnings.warn(
-            f"split.train: {total - test - val} patients in place of {train}, as '{dataset.name}' has {total} without those "
-            "left out (data.skip_bad, or partial among its options).",
+            f"split.train: {total - test - val} patients in place of {train}, as '{dataset.name}' has {total}, and data.skip_bad "
+            "or its option partial lets some be missing.",
             CuretteWarning,
             stacklevel=2,
         )

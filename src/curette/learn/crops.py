@@ -64,10 +64,9 @@ class Whole:
 class Read:
     """Whole units that are read when they are drawn, for more of them than memory holds; their batches are those of `Whole`."""
 
-    def __init__(self, images: Images, labels: Labels, task: Task) -> None:
-        self.images, self.labels = images, labels
+    def __init__(self, images: Images, labels: Labels, task: Task, shape: tuple[int, ...]) -> None:
+        self.images, self.labels, self.shape = images, labels, shape
         self.regions = sorted(labels)
-        self.shape = largest(images, self.regions)
         self.counts = np.zeros(len(task.classes), np.int64)
         for region in self.regions:
             label = checked(region, labels, self.shape, task)
@@ -183,12 +182,10 @@ def _some(found: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int6
 
 
 def largest(images: Images, regions: Sequence[Region]) -> tuple[int, ...]:
-    """Shape [channels, *S] that all units fit into."""
-    first = images.batch(regions[:1])[0].shape[1:]
-    shapes = (
-        {unit_shape(images, region) for region in regions} if hasattr(images, "unit_shape") else {first[1:]}
-    )
-    return first[0], *(max(lengths) for lengths in zip(*shapes, strict=True))
+    """Shape [*S] that all units fit into."""
+    asked = regions if hasattr(images, "unit_shape") else regions[:1]  # without it all have one size
+    shapes = {unit_shape(images, region) for region in asked}
+    return tuple(max(lengths) for lengths in zip(*shapes, strict=True))
 
 
 def padded(images: Images, regions: Sequence[Region], shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -263,9 +263,9 @@ class TorchLearner:
         how, segmented = self.settings, self.task.kind == "segmentation"
         if segmented and (how.crop or self.task.dims == 3):
             return Crops(self.images, labels, self.task, how.crop, how.foreground, channels=self.channels)
-        shape = largest(self.images, regions)
+        shape = (self.channels, *largest(self.images, regions))
         if 4 * len(regions) * math.prod(shape) > _SHARE * _free(self.device):
-            return Read(self.images, labels, self.task)
+            return Read(self.images, labels, self.task, shape)
         images, answers = self._gather(regions, labels, shape)
         return Whole(images.to(self.device), answers.to(self.device), self.task)
 
